@@ -1,0 +1,70 @@
+"""Flags that verbs share, and flags made from the fields of a pydantic model."""
+
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from typing import Annotated, Any
+
+import typer
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+
+Flag = inspect.Parameter
+
+DEVICE = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps; a device that is not there is an error.")]
+PRECISION = Annotated[str, typer.Option(help="auto, fp32, fp16 or bf16.")]
+WEIGHTS = Annotated[
+    list[str] | None, typer.Option(help="Name of shipped weights, or a file; may be given several times.")
+]
+NET = Annotated[str | None, typer.Option(help="Network of the task; by default the first of `photonet models list`.")]
+VERBOSE = Annotated[
+    int, typer.Option("--verbose", "-v", count=True, help="More words; -vv shows where an error arose.")
+]
+QUIET = Annotated[bool, typer.Option("--quiet", "-q", help="Only errors.")]
+JSON = Annotated[bool, typer.Option("--json", help="JSON on stdout.")]
+
+
+def flag(name: str, annotation: Any, default: Any) -> Flag:
+    """One parameter of a synthesised command."""
+    return Flag(name, Flag.KEYWORD_ONLY, default=default, annotation=annotation)
+
+
+def flags_of(model: type[BaseModel]) -> list[Flag]:
+    """A flag for each field of a model: plain types as they are, the rest as text that the model checks."""
+    return [flag(name, _annotation(field), _default(field)) for name, field in model.model_fields.items()]
+
+
+def _plain(field: FieldInfo) -> Any:
+    if field.annotation in (bool, int, float, str):
+        return field.annotation
+    return str
+
+
+def _annotation(field: FieldInfo) -> Any:
+    return Annotated[_plain(field), typer.Option(help=field.description)]
+
+
+def _default(field: FieldInfo) -> Any:
+    return field.default if _plain(field) is field.annotation else str(field.default)
+
+
+def values_of(model: type[BaseModel], given: Mapping[str, Any]) -> dict[str, Any]:
+    """What the flags of a model were given."""
+    return {name: given[name] for name in model.model_fields}
+
+
+def with_flags(body: Callable[..., Any], own: Sequence[Flag], doc: str) -> Callable[..., Any]:
+    """`body` with a signature that Typer turns into flags: those of its own, then `own`.
+
+    Args:
+        body: takes its own parameters, and all others by name in `**fields`.
+    """
+    named = [p for p in inspect.signature(body).parameters.values() if p.kind != Flag.VAR_KEYWORD]
+
+    def command(**values: Any) -> Any:
+        return body(**values)
+
+    parameters = [p.replace(kind=Flag.KEYWORD_ONLY) for p in named] + list(own)
+    command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    command.__annotations__ = {p.name: p.annotation for p in parameters}
+    command.__doc__ = doc
+    return command

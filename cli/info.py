@@ -1,0 +1,129 @@
+"""`photonet info`, `doctor` and `bench`: what a file is, what this machine has, how fast networks run on it."""
+
+import json
+import platform
+import sys
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from . import flags
+from .console import bars, out, table
+
+PACKAGES = ("photonet", "torch", "torchvision", "numpy", "opencv-python", "rawpy", "pillow", "tifffile", "OpenEXR")
+EXTRAS = {
+    "formats": ("pi-heif",),
+    "export": ("onnx", "onnxscript", "onnxruntime"),
+    "import": ("h5py",),
+    "train": ("tensorboard",),
+}
+
+
+def add_to(root: typer.Typer) -> None:
+    """Put the commands into the application."""
+    root.command()(info)
+    root.command()(doctor)
+    root.command()(bench)
+
+
+def info(
+    files: Annotated[list[Path], typer.Argument(help="Pictures.")],
+    as_json: flags.JSON = False,
+    verbose: flags.VERBOSE = 0,
+) -> None:
+    """What is in a picture file: size, depth, color, exposure, metadata."""
+    from photonet.io import identify, read
+
+    for path in files:
+        photo = read(path)
+        exposure = photo.meta.exposure
+        found: dict[str, Any] = {
+            "file": str(path),
+            "format": identify(path).format,
+            "size": f"{photo.width}×{photo.height}",
+            "channels": photo.pixels.shape[2],
+            "depth": str(photo.pixels.dtype),
+            "state": photo.state.value,
+            "layers": ", ".join(photo.layers) or "none",
+            "exposure": f"{exposure.time_s} s, ISO {exposure.iso}, f/{exposure.f_number}",
+            "metadata": {
+                name: len(block or b"") for name in ("exif", "xmp", "icc") for block in [getattr(photo.meta, name)]
+            },
+            "notes": list(photo.meta.notes),
+        }
+        out.print(json.dumps(found) if as_json else "\n".join(f"{k:9} {v}" for k, v in found.items()), markup=False)
+
+
+def doctor(as_json: flags.JSON = False) -> None:
+    """Versions, devices, instruction sets, extras and weights: what to send with a bug report."""
+    import torch
+
+    from photonet.engine.checkpoint import read_card, shipped
+    from photonet.engine.device import cpu_flags, pick_device
+
+    wanted = {"avx2", "avx512f", "avx512_bf16", "amx_bf16", "asimd", "bf16"}
+    gpus = (
+        [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())] if torch.cuda.is_available() else []
+    )
+    found = {
+        "python": sys.version.split()[0],
+        "system": platform.platform(),
+        "packages": {name: _version(name) for name in PACKAGES},
+        "extras": {extra: {name: _version(name) for name in names} for extra, names in EXTRAS.items()},
+        "cpu": sorted(cpu_flags() & wanted),
+        "threads": torch.get_num_threads(),
+        "gpus": gpus,
+        "default device": str(pick_device()),
+        "weights": {path.stem: read_card(path).digest[:16] for path in shipped()},
+    }
+    if as_json:
+        print(json.dumps(found))
+        return
+    for name, value in found.items():
+        text = ", ".join(f"{k} {v or 'not installed'}" for k, v in value.items()) if isinstance(value, dict) else value
+        out.print(f"{name:14} {text or 'none'}", markup=False)
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
+
+
+def bench(
+    nets: Annotated[
+        list[str] | None, typer.Argument(help="Weights by name or file; all shipped ones without any.")
+    ] = None,
+    tile: Annotated[list[int] | None, typer.Option(help="Side of the tiles in pixels; several times.")] = None,
+    precision: Annotated[list[str] | None, typer.Option(help="fp32, bf16, fp16; several times.")] = None,
+    device: flags.DEVICE = "auto",
+    seconds: Annotated[float, typer.Option(help="Time for each measurement.", min=0.1)] = 3.0,
+    as_json: flags.JSON = False,
+    verbose: flags.VERBOSE = 0,
+) -> None:
+    """Megapixels per second, FLOP/s against the machine's own matrix multiplication, and peak memory."""
+    from photonet.engine import checkpoint
+    from photonet.engine.bench import Measurement, measure
+    from photonet.engine.device import pick_device
+    from photonet.tasks import get_task
+
+    paths = [checkpoint.find(name) for name in nets] if nets else checkpoint.shipped()
+    kinds = precision or [pick_device(device).precision]
+    rows: list[Measurement] = []
+    with bars(not as_json) as shown:
+        total = len(paths) * len(kinds) * len(tile or [1024])
+        for path in paths:
+            card, tensors = checkpoint.read_tensors(path)
+            network, module = checkpoint.build(get_task(card.task), card, tensors, path)
+            for kind in kinds:
+                for side in tile or [1024]:
+                    shown.show(path.stem, len(rows), total)
+                    rows.append(measure(path.stem, network, module, pick_device(device, kind), side, seconds))
+    records = [row.as_dict() for row in rows]
+    if as_json:
+        print(json.dumps(records))
+    else:
+        table("bench", list(records[0]), [list(record.values()) for record in records])

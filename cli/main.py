@@ -1,0 +1,99 @@
+"""`photonet`: the application.
+
+Commands of tasks are listed from the catalog alone; only the one that is asked for is built from its task.
+"""
+
+import os
+import sys
+from importlib.metadata import version
+from typing import Annotated
+
+import typer
+
+from photonet.errors import ExitCode, PhotonetError
+from photonet.tasks import CATALOG
+
+from . import info, models
+from .console import err, fail
+
+EPILOG = """Exit codes: 0 all done, 1 some files failed, 2 usage, 3 unreadable input, 4 weights, 5 device or memory,
+130 interrupted."""
+HELP = """Computational photography with trained networks.
+
+photonet denoise night.jpg -o clean/
+
+photonet denoise holiday/ -o clean/ --recursive --skip-existing --compare
+"""
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"photonet {version('photonet')}")
+        raise typer.Exit
+
+
+def _root(
+    show_version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    pass
+
+
+def build_app(arguments: list[str]) -> typer.Typer:
+    """The application; only the verb that the arguments name is imported whole.
+
+    Args:
+        arguments: of the command line.
+    """
+    app = typer.Typer(
+        help=HELP, epilog=EPILOG, no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode="markdown"
+    )
+    app.callback()(_root)
+    verb = next((a for a in arguments if not a.startswith("-")), "")
+    subject = next((a for a in arguments[arguments.index(verb) + 1 :] if not a.startswith("-")), "") if verb else ""
+    for name, entry in CATALOG.items():
+        if name == verb:
+            from . import task
+
+            app.command(name, help=entry.summary)(task.command(name))
+        else:
+            app.command(name, help=entry.summary)(_unused)
+    for kind, words in (("train", "Train a network on photos of your own."), ("eval", "Measure a task on a test set.")):
+        group = typer.Typer(help=words, no_args_is_help=True)
+        for name, entry in CATALOG.items():
+            built = _unused
+            if verb == kind and subject == name:
+                from . import evaluate, train
+
+                built = {"train": train, "eval": evaluate}[kind].command(name)
+            group.command(name, help=entry.summary)(built)
+        app.add_typer(group, name=kind)
+    models.add_to(app)
+    info.add_to(app)
+    return app
+
+
+def _unused() -> None:
+    """Stands for a command in listings."""
+
+
+def main() -> int:
+    """Run the command line; the exit code is both raised to the shell and returned."""
+    os.environ.setdefault("KMP_BLOCKTIME", "0")
+    arguments = sys.argv[1:]
+    verbose = sum(len(a) - 1 for a in arguments if a.startswith("-v") and not a.strip("-v")) + arguments.count(
+        "--verbose"
+    )
+    try:
+        code = build_app(arguments)(standalone_mode=True)
+    except SystemExit as stop:
+        code = stop.code
+    except KeyboardInterrupt:
+        err.print("photonet: interrupted")
+        code = ExitCode.INTERRUPTED
+    except PhotonetError as error:
+        code = fail(error, verbose)
+    except Exception as error:
+        code = fail(error, verbose)
+    sys.exit(int(code or 0))

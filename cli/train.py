@@ -1,0 +1,130 @@
+"""`photonet train TASK`: train a network of a task on the user's own pictures."""
+
+import json
+import signal
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from photonet.engine import checkpoint
+from photonet.engine.data import list_sources, split
+from photonet.engine.device import pick_device
+from photonet.engine.recipe import Recipe, make_options, make_recipe, read_recipe
+from photonet.engine.train import train
+from photonet.errors import ExitCode, UsageError
+from photonet.io import READABLE_SUFFIXES
+from photonet.tasks import get_task
+
+from . import flags
+from .console import bars, err
+
+
+def command(name: str) -> Callable[..., None]:
+    """The training command of a task."""
+    task = get_task(name)
+
+    def body(
+        photos: Annotated[
+            Path | None, typer.Option(help="Folder of clean photos; the task spoils them itself.")
+        ] = None,
+        pairs: Annotated[
+            tuple[Path, Path] | None, typer.Option(help="Folder of inputs and folder of targets with the same names.")
+        ] = None,
+        output: Annotated[Path | None, typer.Option("--output", "-o", help="Folder of the run.")] = None,
+        recipe: Annotated[Path | None, typer.Option(help="TOML file, like those in weights/.")] = None,
+        set: Annotated[
+            list[str] | None, typer.Option(help="A field of the recipe, as in lr=1e-3; several times.")
+        ] = None,
+        net: flags.NET = None,
+        minutes: Annotated[float, typer.Option(help="Time to spend; 0 for the recipe's number of steps.", min=0)] = 0,
+        resume: Annotated[bool, typer.Option("--resume", help="Go on where the run in the folder stopped.")] = False,
+        init: Annotated[str | None, typer.Option(help="Weights to begin with: a name or a file.")] = None,
+        devices: Annotated[int, typer.Option(help="Processes or GPUs on each machine.", min=1)] = 1,
+        nodes: Annotated[
+            int, typer.Option(help="Machines; see torchrun's variables MASTER_ADDR and NODE_RANK.", min=1)
+        ] = 1,
+        device: flags.DEVICE = "auto",
+        precision: flags.PRECISION = "auto",
+        quiet: flags.QUIET = False,
+        verbose: flags.VERBOSE = 0,
+    ) -> None:
+        chosen = _recipe(name, recipe, net or task.default_network, set or [])
+        if chosen.network not in task.networks:
+            raise UsageError(f"{name} has no network {chosen.network!r}", "--net", ", ".join(task.networks))
+        network = task.networks[chosen.network]
+        make_options(network.training, chosen.training)
+        sources = split(list_sources(photos, pairs, READABLE_SUFFIXES), chosen.validation)
+        folder = output or Path("runs") / task.weights_name(chosen.network)
+        stopping = _Stop()
+        with bars(not quiet) as shown:
+            weights = train(
+                chosen,
+                network,
+                sources,
+                folder,
+                pick_device(device, precision),
+                minutes=minutes,
+                resume=resume,
+                init=checkpoint.find(init) if init else None,
+                devices=devices,
+                nodes=nodes,
+                report=_Printer(shown, quiet),
+                stop=stopping,
+            )
+        if stopping.asked:
+            err.print(f"stopped and saved; go on with --resume -o {folder}", markup=False)
+            raise typer.Exit(ExitCode.INTERRUPTED)
+        err.print(f"best weights: {weights}\nuse them: photonet {name} IN -o OUT --weights {weights}", markup=False)
+
+    return flags.with_flags(body, [], f"Train a network. {task.summary}")
+
+
+def _recipe(task: str, path: Path | None, network: str, changes: list[str]) -> Recipe:
+    """The recipe: of a file, or that of the shipped weights, with the changes of `--set`."""
+    fields: dict[str, Any] = {}
+    for change in changes:
+        key, equals, text = change.partition("=")
+        if not equals:
+            raise UsageError(f"{change!r} is not like lr=1e-3", "--set")
+        try:
+            fields[key] = json.loads(text)
+        except json.JSONDecodeError:
+            fields[key] = text
+    if path is not None:
+        chosen = read_recipe(path, fields)
+        if chosen.task != task:
+            raise UsageError(f"this recipe is for {chosen.task}, not for {task}", path)
+        return chosen
+    return make_recipe({"task": task, "network": network, **fields}, "--set")
+
+
+class _Printer:
+    """Prints the log's validations, and moves the bar by its steps."""
+
+    def __init__(self, shown: Any, quiet: bool) -> None:
+        self.shown, self.quiet = shown, quiet
+
+    def __call__(self, line: dict[str, Any]) -> None:
+        if "loss" in line:
+            self.shown.show(f"loss {line['loss']:.3f}", line["step"], line["of"])
+        elif not self.quiet:
+            err.print("  ".join(f"{key} {value}" for key, value in line.items()), markup=False)
+
+
+class _Stop:
+    """Remembers the first Ctrl-C or SIGTERM, so that the step ends and is saved; the second one ends at once."""
+
+    def __init__(self) -> None:
+        self.asked = False
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, self._ask)
+
+    def _ask(self, number: int, frame: Any) -> None:
+        if self.asked:
+            raise KeyboardInterrupt
+        self.asked = True
+
+    def __call__(self) -> bool:
+        return self.asked

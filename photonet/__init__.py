@@ -1,0 +1,77 @@
+"""Computational photography with trained networks.
+
+    import photonet
+    clean = photonet.run("denoise", "night.jpg")           # a Photo
+    photonet.write(clean, "night-clean.jpg")
+
+Nothing heavy is imported before it is used.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from photonet.photo import Photo
+
+__all__ = ["read", "run", "write"]
+
+
+def run(
+    task: str,
+    picture: "Photo | str | Path | Sequence[Photo | str | Path]",
+    *,
+    net: str | None = None,
+    weights: str | Sequence[str] = (),
+    device: str = "auto",
+    precision: str = "auto",
+    tile: int = 0,
+    strength: float = 1.0,
+    **options: Any,
+) -> "Photo":
+    """Run a task on a picture.
+
+    Args:
+        task: name of the task, as on the command line.
+        picture: a Photo or a file; several for tasks that merge pictures.
+        net: name of a network of the task; None lets the task choose.
+        weights: names of shipped weights, or files, that replace the default ones.
+        device: auto, cpu, cuda, cuda:N or mps.
+        precision: auto, fp32, fp16 or bf16.
+        tile: largest side of a tile in pixels, 0 for an automatic choice.
+        strength: 0 gives the input, 1 the full result.
+        options: of the task, as its flags are called.
+
+    Returns:
+        The result in the depth and color state of the (first) input.
+
+    Raises:
+        PhotonetError: a subclass says what was wrong: usage, input, weights or device.
+    """
+    from photonet.engine import checkpoint
+    from photonet.engine.device import pick_device
+    from photonet.engine.infer import Engine
+    from photonet.engine.recipe import make_options
+    from photonet.io import read as read_file
+    from photonet.photo import Photo
+    from photonet.tasks import get_task
+
+    definition = get_task(task)
+    given = [picture] if isinstance(picture, Photo | str | Path) else list(picture)
+    photos = [item if isinstance(item, Photo) else read_file(item) for item in given]
+    names = [weights] if isinstance(weights, str) else weights
+    files = checkpoint.choose(definition, names)
+    engine = Engine(definition, pick_device(device, precision), files, net=net, tile=tile, strength=strength)
+    return engine.run(photos, make_options(definition.options, options)).photo
+
+
+def __getattr__(name: str) -> Any:
+    if name in ("read", "write"):
+        import photonet.io
+
+        return getattr(photonet.io, name)
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version("photonet")
+    raise AttributeError(f"module 'photonet' has no attribute {name!r}")

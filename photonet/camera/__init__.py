@@ -1,0 +1,1 @@
+"""The physics of cameras: pure functions on tensors, forward and inverse mirrored by name."""

@@ -1,0 +1,104 @@
+"""JPEG compression as a function on tensors, batched, on any device.
+
+Source: ITU-T T.81 (baseline DCT, Annex K tables), scaled by quality as libjpeg does; ITU-T T.871 (YCbCr of JFIF).
+"""
+
+import math
+from functools import cache
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+SUBSAMPLING = ("4:4:4", "4:2:2", "4:2:0")  # the index is how `jpeg` names them
+_CHROMA_CELL = ((1, 1), (1, 2), (2, 2))  # luma rows and columns per chroma sample
+
+# ITU-T T.81, tables K.1 and K.2
+_LUMA_TABLE = (
+    16, 11, 10, 16, 24, 40, 51, 61, 12, 12, 14, 19, 26, 58, 60, 55,
+    14, 13, 16, 24, 40, 57, 69, 56, 14, 17, 22, 29, 51, 87, 80, 62,
+    18, 22, 37, 56, 68, 109, 103, 77, 24, 35, 55, 64, 81, 104, 113, 92,
+    49, 64, 78, 87, 103, 121, 120, 101, 72, 92, 95, 98, 112, 100, 103, 99,
+)  # fmt: skip
+_CHROMA_TABLE = (
+    17, 18, 24, 47, 99, 99, 99, 99, 18, 21, 26, 66, 99, 99, 99, 99,
+    24, 26, 56, 99, 99, 99, 99, 99, 47, 66, 99, 99, 99, 99, 99, 99,
+    *([99] * 32),
+)  # fmt: skip
+
+_RGB_TO_YCBCR = (
+    (0.299, 0.587, 0.114),
+    (-0.168736, -0.331264, 0.5),
+    (0.5, -0.418688, -0.081312),
+)
+
+
+def rgb_to_ycbcr(rgb: Tensor) -> Tensor:
+    """B 3 H W, full range; chroma is centered on 0. Source: ITU-T T.871."""
+    return torch.einsum("yc,bchw->byhw", rgb.new_tensor(_RGB_TO_YCBCR), rgb)
+
+
+def ycbcr_to_rgb(ycbcr: Tensor) -> Tensor:
+    """The inverse of `rgb_to_ycbcr`."""
+    inverse = torch.linalg.inv(torch.tensor(_RGB_TO_YCBCR, dtype=torch.float64)).to(ycbcr)
+    return torch.einsum("cy,byhw->bchw", inverse, ycbcr)
+
+
+def jpeg(rgb: Tensor, quality: Tensor, subsampling: Tensor) -> Tensor:
+    """What is left of pictures after a JPEG file, rounded to 8 bits.
+
+    Args:
+        rgb: B 3 H W, sRGB code values, 1.0 = white; clipped and rounded to 8 bits first.
+        quality: B, 1 to 100, as libjpeg scales its tables.
+        subsampling: B, index into `SUBSAMPLING`.
+
+    Returns:
+        B 3 H W, multiples of 1/255 in 0 to 1.
+    """
+    height, width = rgb.shape[-2:]
+    codes = (rgb.clamp(0, 1) * 255).round()
+    codes = F.pad(codes, (0, -width % 16, 0, -height % 16), mode="replicate")
+    ycbcr = rgb_to_ycbcr(codes).round()  # encoders store YCbCr in 8 bits
+    result = torch.empty_like(ycbcr)
+    for index, cell in enumerate(_CHROMA_CELL):
+        chosen = (subsampling == index).nonzero().squeeze(1)
+        if len(chosen):
+            result[chosen] = _compress(ycbcr[chosen], quality[chosen], cell)
+    return ycbcr_to_rgb(result)[..., :height, :width].round().clamp(0, 255) / 255
+
+
+def _compress(ycbcr: Tensor, quality: Tensor, cell: tuple[int, int]) -> Tensor:
+    luma = _through_blocks(ycbcr[:, :1] - 128, _scaled(_LUMA_TABLE, quality)) + 128
+    chroma = F.avg_pool2d(ycbcr[:, 1:], cell).round()
+    chroma = _through_blocks(chroma, _scaled(_CHROMA_TABLE, quality))
+    if cell != (1, 1):  # libjpeg's "fancy" upsampling is a triangle filter, that is, bilinear
+        chroma = F.interpolate(chroma, scale_factor=cell, mode="bilinear", align_corners=False)
+    return torch.cat([luma, chroma], 1)
+
+
+def _scaled(table: tuple[int, ...], quality: Tensor) -> Tensor:
+    """Quantization tables for a batch of qualities, B 1 1 1 8 8."""
+    scale = torch.where(quality < 50, 5000 / quality.clamp_min(1), 200 - 2 * quality).floor()
+    steps = (quality.new_tensor(table)[None] * scale[:, None] + 50).div(100).floor().clamp(1, 255)
+    return steps.view(-1, 1, 1, 1, 8, 8)
+
+
+def _through_blocks(plane: Tensor, steps: Tensor) -> Tensor:
+    """DCT, quantization and inverse DCT of the 8×8 blocks of B C H W."""
+    batch, channels, height, width = plane.shape
+    rows, columns = math.ceil(height / 8), math.ceil(width / 8)
+    plane = F.pad(plane, (0, columns * 8 - width, 0, rows * 8 - height), mode="replicate")
+    blocks = plane.reshape(batch, channels, rows, 8, columns, 8).transpose(3, 4)
+    dct = _dct_matrix().to(plane)
+    coefficients = ((dct @ blocks @ dct.T) / steps).round() * steps
+    blocks = (dct.T @ coefficients @ dct).round()
+    return blocks.transpose(3, 4).reshape(batch, channels, rows * 8, columns * 8)[..., :height, :width]
+
+
+@cache
+def _dct_matrix() -> Tensor:
+    """The orthonormal type-II DCT of length 8."""
+    k, n = torch.meshgrid(torch.arange(8.0), torch.arange(8.0), indexing="ij")
+    matrix = torch.cos(math.pi * (2 * n + 1) * k / 16) / 2
+    matrix[0] /= math.sqrt(2)
+    return matrix

@@ -1,0 +1,1 @@
+"""How any network runs and learns. Nothing here knows a task or a network by name."""

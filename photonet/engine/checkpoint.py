@@ -1,0 +1,217 @@
+"""Weights in one `.safetensors` file, with a card in its header that is enough to rebuild the network."""
+
+import hashlib
+import json
+import struct
+from collections.abc import Mapping, Sequence
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import torch
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save as to_safetensors
+from torch import Tensor, nn
+
+from photonet.engine.task import Network, Task
+from photonet.errors import WeightsError
+from photonet.io import write_atomic
+
+FORMAT = 1
+HEADER_KEY = "photonet"
+
+
+class Score(BaseModel):
+    """One measured number and how it was measured."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    dataset: str
+    condition: str
+    protocol: str
+    psnr: float
+    ssim: float | None = None
+
+
+class Data(BaseModel):
+    """What a network was trained on."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    count: int = 0
+    sha256: str = ""
+    sources: tuple[str, ...] = ()
+
+
+class Card(BaseModel):
+    """Everything that is known about weights.
+
+    Args:
+        format: version of this card.
+        task, network, config: what `Network.build` needs.
+        expects, returns: color states it was trained in.
+        recipe: options, seed, steps, minutes and device of the training.
+        scores: measured, with their protocols.
+        data: what it was trained on.
+        licence: of the weights.
+        origin: for imported weights, where they come from.
+        digest: SHA-256 over the rest of the card and all tensors.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    format: int = FORMAT
+    task: str
+    network: str
+    config: dict[str, Any] = Field(default_factory=dict)
+    expects: str = "srgb"
+    returns: str = "srgb"
+    recipe: dict[str, Any] = Field(default_factory=dict)
+    scores: tuple[Score, ...] = ()
+    data: Data = Data()
+    licence: str = ""
+    origin: str = ""
+    digest: str = ""
+
+
+def save(path: Path, card: Card, tensors: Mapping[str, Tensor], dtype: torch.dtype = torch.float16) -> Card:
+    """Write weights and their card atomically, over what was there.
+
+    Args:
+        dtype: floating-point tensors are stored in it.
+
+    Returns:
+        The card with its digest.
+    """
+    stored = {name: _stored(tensor, dtype) for name, tensor in tensors.items()}
+    card = card.model_copy(update={"digest": _digest(card, _tensor_bytes(to_safetensors(stored)))})
+    write_atomic(path, to_safetensors(stored, {HEADER_KEY: card.model_dump_json()}), overwrite=True)
+    return card
+
+
+def _stored(tensor: Tensor, dtype: torch.dtype) -> Tensor:
+    return tensor.detach().cpu().to(dtype if tensor.is_floating_point() else tensor.dtype).contiguous()
+
+
+def _tensor_bytes(file: bytes) -> bytes:
+    (length,) = struct.unpack("<Q", file[:8])
+    return file[8 + length :]
+
+
+def _digest(card: Card, tensor_bytes: bytes) -> str:
+    content = json.dumps(card.model_copy(update={"digest": ""}).model_dump(mode="json"), sort_keys=True).encode()
+    return hashlib.sha256(content + tensor_bytes).hexdigest()
+
+
+def read_card(path: Path) -> Card:
+    """The card alone; takes milliseconds.
+
+    Raises:
+        WeightsError: no such file, not a safetensors file, or a card that this version does not know.
+    """
+    if not path.is_file():
+        raise WeightsError("no such weights", path, "`photonet models list` shows what is there")
+    try:
+        with safe_open(path, framework="pt") as file:
+            text = (file.metadata() or {}).get(HEADER_KEY)
+    except (SafetensorError, OSError) as error:
+        raise WeightsError(f"damaged or not a safetensors file ({error})", path, "fetch or train it again") from error
+    if text is None:
+        raise WeightsError("has no photonet card", path, "`photonet models import` takes foreign weights in")
+    try:
+        card = json.loads(text)
+        if card.get("format") != FORMAT:
+            raise WeightsError(f"card format {card.get('format')!r} is unknown", path, "update photonet")
+        return Card.model_validate(card)
+    except (ValidationError, ValueError, AttributeError) as error:
+        raise WeightsError(f"the card is damaged ({error})", path, "fetch or train it again") from error
+
+
+def read_tensors(path: Path) -> tuple[Card, dict[str, Tensor]]:
+    """Card and tensors, after the digest was checked.
+
+    Raises:
+        WeightsError: as `read_card`; also for a file whose content does not match its digest.
+    """
+    card = read_card(path)
+    if _digest(card, _tensor_bytes(path.read_bytes())) != card.digest:
+        raise WeightsError(
+            "the content does not match its digest", path, "the file was changed: fetch or train it again"
+        )
+    with safe_open(path, framework="pt") as file:
+        return card, {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
+
+
+def build(task: Task, card: Card, tensors: Mapping[str, Tensor], where: object) -> tuple[Network, nn.Module]:
+    """The network of a card with its weights in float32.
+
+    Raises:
+        WeightsError: made for another task or network; missing or extra keys, all of them listed.
+    """
+    if card.task != task.name:
+        raise WeightsError(f"these weights are for {card.task}, not for {task.name}", where)
+    if card.network not in task.networks:
+        raise WeightsError(f"{task.name} has no network {card.network!r}", where, f"it has {', '.join(task.networks)}")
+    network = task.networks[card.network]
+    try:
+        module = network.build(card.config)
+    except (TypeError, ValueError) as error:
+        raise WeightsError(f"its configuration cannot be built ({error})", where) from error
+    load_strictly(module, tensors, where)
+    return network, module.eval()
+
+
+def load_strictly(module: nn.Module, tensors: Mapping[str, Tensor], where: object) -> None:
+    """Copy tensors into a module; names and shapes must match one to one.
+
+    Raises:
+        WeightsError: naming every difference.
+    """
+    expected = module.state_dict()
+    problems = [f"missing {name}" for name in expected.keys() - tensors.keys()]
+    problems += [f"unknown {name}" for name in tensors.keys() - expected.keys()]
+    problems += [
+        f"{name} is {tuple(tensors[name].shape)}, not {tuple(expected[name].shape)}"
+        for name in expected.keys() & tensors.keys()
+        if tensors[name].shape != expected[name].shape
+    ]
+    if problems:
+        raise WeightsError("does not fit the network: " + ", ".join(sorted(problems)), where)
+    module.load_state_dict(dict(tensors))
+
+
+def shipped() -> list[Path]:
+    """Weights that were installed with photonet, by name."""
+    folder = Path(str(files("photonet_weights")))
+    return sorted(folder.glob("*.safetensors"))
+
+
+def find(name: str) -> Path:
+    """Weights by the name of shipped ones, or by path.
+
+    Raises:
+        WeightsError: neither; lists what is shipped.
+    """
+    known = {path.stem: path for path in shipped()}
+    if name in known:
+        return known[name]
+    if Path(name).is_file():
+        return Path(name)
+    raise WeightsError("no such weights", name, f"name a file, or one of: {', '.join(known) or 'none are installed'}")
+
+
+def choose(task: Task, names: Sequence[str]) -> dict[str, Path]:
+    """Network → weights: the shipped ones, replaced by those that the user named.
+
+    Raises:
+        WeightsError: named weights are of another task.
+    """
+    chosen = {
+        path.stem.removeprefix(f"{task.name}-"): path for path in shipped() if path.stem.startswith(f"{task.name}-")
+    }
+    chosen = {network: path for network, path in chosen.items() if network in task.networks}
+    for name in names:
+        path = find(name)
+        card = read_card(path)
+        if card.task != task.name:
+            raise WeightsError(f"these weights are for {card.task}, not for {task.name}", path)
+        chosen[card.network] = path
+    return chosen

@@ -1,0 +1,56 @@
+"""Classical methods that networks are measured beside, told what only an oracle knows: the true RMS of the noise."""
+
+from collections.abc import Callable
+
+import cv2
+import numpy as np
+from skimage.restoration import denoise_wavelet
+
+from photonet.engine.task import Baseline
+
+
+def noise_rms(noisy: np.ndarray, clean: np.ndarray) -> float:
+    """Root of the mean squared difference of two pictures H W C, on their own scale."""
+    return float(np.sqrt(np.mean(np.square(noisy - clean, dtype=np.float64))))
+
+
+def _on_bytes(method: Callable[[np.ndarray, float], np.ndarray]) -> Baseline:
+    """Wrap a method that takes 8-bit pictures, and the noise on their scale."""
+
+    def run(noisy: np.ndarray, clean: np.ndarray) -> np.ndarray:
+        codes = np.clip(np.rint(noisy * 255), 0, 255).astype(np.uint8)
+        result = method(codes, noise_rms(noisy, clean) * 255)
+        return result.astype(np.float32).reshape(noisy.shape) / 255
+
+    return run
+
+
+def _bilateral(codes: np.ndarray, sigma: float) -> np.ndarray:
+    return cv2.bilateralFilter(codes, -1, 3 * sigma, 2)
+
+
+def _non_local_means(codes: np.ndarray, sigma: float) -> np.ndarray:
+    if codes.shape[2] == 1:
+        return cv2.fastNlMeansDenoising(codes, None, sigma, 7, 21)
+    return cv2.fastNlMeansDenoisingColored(codes, None, sigma, sigma, 7, 21)
+
+
+def _wavelet(noisy: np.ndarray, clean: np.ndarray) -> np.ndarray:
+    color = noisy.shape[2] == 3
+    sigma = noise_rms(noisy, clean)
+    return denoise_wavelet(noisy, sigma, channel_axis=-1, convert2ycbcr=color, method="BayesShrink", rescale_sigma=True)
+
+
+def classical_denoisers() -> dict[str, Baseline]:
+    """Bilateral filter, non-local means and wavelet shrinkage; BM3D when the user has installed it."""
+    methods = {"bilateral": _on_bytes(_bilateral), "non-local means": _on_bytes(_non_local_means), "wavelet": _wavelet}
+    try:
+        import bm3d
+    except ImportError:
+        return methods
+
+    def block_matching(noisy: np.ndarray, clean: np.ndarray) -> np.ndarray:
+        filtered = bm3d.bm3d_rgb if noisy.shape[2] == 3 else bm3d.bm3d
+        return np.asarray(filtered(noisy.squeeze(), noise_rms(noisy, clean)), np.float32).reshape(noisy.shape)
+
+    return {**methods, "BM3D": block_matching}

@@ -1,0 +1,243 @@
+"""Running networks over pictures of any size."""
+
+import copy
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from numpy.typing import DTypeLike
+from torch import Tensor, nn
+
+from photonet.engine import checkpoint
+from photonet.engine.canvas import Canvas, picture_of
+from photonet.engine.checkpoint import Card
+from photonet.engine.device import Device, is_out_of_memory
+from photonet.engine.task import Network, Task, Tiling, Window
+from photonet.engine.tiles import Tile, halo, plan_tiles, round_up
+from photonet.errors import DeviceError, PhotonetError, UsageError, WeightsError
+from photonet.photo import Photo
+
+SMALLEST_TILE = 128
+DEFAULT_MEMORY = 0.9e9  # bytes for the features of one tile
+
+Progress = Callable[[int, int], None]
+
+
+@dataclass
+class Loaded:
+    """A network with its weights, on a device."""
+
+    name: str
+    network: Network
+    card: Card
+    path: Path | None
+    module: nn.Module
+    device: Device
+    tiling: Tiling
+    _float32: nn.Module | None = None
+
+    def __call__(self, tensors: Sequence[Tensor]) -> tuple[Tensor, bool]:
+        """The output in float32, and whether it had to be run again in float32 because it was not finite."""
+        moved = [_to_device(tensor, self.device.device) for tensor in tensors]
+        output = self.module(*moved).float()
+        if output.sum().isfinite():  # one number tells, and costs one pass
+            return output, False
+        if self._float32 is None:
+            self._float32 = copy.deepcopy(self.module).float()
+        output = self._float32(*moved).float()
+        if not output.isfinite().all():
+            raise PhotonetError("the network gave values that are not finite", self.name, "are its weights damaged?")
+        return output, True
+
+
+def _to_device(tensor: Tensor, device: torch.device) -> Tensor:
+    return tensor.to(device, non_blocking=True, memory_format=torch.channels_last)
+
+
+def load(
+    network: Network, name: str, card: Card, module: nn.Module, device: Device, path: Path | None = None
+) -> Loaded:
+    """Make a built module ready to run: deployed, in the device's precision, channels last."""
+    module = network.deploy(module.eval()).requires_grad_(False)
+    tiling = network.tiling(module)
+    module = module.to(device.device, device.dtype, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return Loaded(name, network, card, path, module, device, tiling)
+
+
+@dataclass(frozen=True)
+class Result:
+    """A finished job.
+
+    Args:
+        photo: the result, in the color state of the first photo of the job.
+        notes: for the report.
+        network: that ran.
+        tile: largest side of a tile's core in the end.
+        retried: tiles that were run again in float32.
+    """
+
+    photo: Photo
+    notes: Mapping[str, Any]
+    network: str
+    tile: int
+    retried: int
+
+
+class Engine:
+    """Runs a task: holds its networks on one device, loaded when first used.
+
+    Args:
+        task: what to run.
+        device: where.
+        weights: network → file; `checkpoint.choose` makes it.
+        net: the network to use; None lets the task choose.
+        tile: largest side of a tile in pixels, 0 for an automatic choice.
+        max_memory: bytes that the network may take for a tile.
+        strength: 0 gives the input, 1 the network's result.
+
+    Raises:
+        UsageError: an argument is out of range; all of them are listed at once.
+    """
+
+    def __init__(
+        self,
+        task: Task,
+        device: Device,
+        weights: Mapping[str, Path],
+        *,
+        net: str | None = None,
+        tile: int = 0,
+        max_memory: float = DEFAULT_MEMORY,
+        strength: float = 1.0,
+    ) -> None:
+        problems = []
+        if net is not None and net not in set(task.choices()):
+            problems.append(f"--net: {task.name} has no network {net!r}, only {', '.join(task.choices())}")
+        if not 0 <= strength <= 1:
+            problems.append(f"--strength: {strength} is not between 0 and 1")
+        if tile < 0:
+            problems.append(f"--tile: {tile} is not a size in pixels (0 chooses by itself)")
+        if max_memory <= 0:
+            problems.append(f"--max-memory: {max_memory} is not a size in bytes")
+        if problems:
+            raise UsageError("; ".join(problems))
+        self.task, self.device, self.weights, self.net = task, device, dict(weights), net
+        self.tile, self.max_memory, self.strength = tile, max_memory, strength
+        self._loaded: dict[str, Loaded] = {}
+
+    def add(self, name: str, module: nn.Module) -> None:
+        """Use a module that is at hand, instead of weights from a file."""
+        network = self.task.networks[name]
+        self._loaded[name] = load(network, name, Card(task=self.task.name, network=name), module, self.device)
+
+    def loaded(self, name: str) -> Loaded:
+        """A network by name, loaded at its first use.
+
+        Raises:
+            WeightsError: there are none, or they are damaged.
+        """
+        if name not in self._loaded:
+            path = self.weights.get(name) or checkpoint.find(self.task.weights_name(name))
+            card, tensors = checkpoint.read_tensors(path)
+            network, module = checkpoint.build(self.task, card, tensors, path)
+            if card.network != name:
+                raise WeightsError(f"these weights are for the network {card.network}, not for {name}", path)
+            self._loaded[name] = load(network, name, card, module, self.device, path)
+        return self._loaded[name]
+
+    def tile_size(self, loaded: Loaded) -> int:
+        """The largest side of a tile's core that the user, or the memory that may be used, allows."""
+        if self.tile:
+            return max(round_up(self.tile, loaded.tiling.stride), loaded.tiling.stride)
+        scale = 2 if self.device.dtype == torch.float32 else 1
+        side = int((self.max_memory / (loaded.tiling.bytes_per_pixel * scale)) ** 0.5) - 2 * halo(loaded.tiling)
+        return max(side // loaded.tiling.stride * loaded.tiling.stride, SMALLEST_TILE)
+
+    @torch.inference_mode()
+    def run(
+        self,
+        photos: Sequence[Photo],
+        options: Any,
+        dtype: DTypeLike | None = None,
+        progress: Progress = lambda done, total: None,
+    ) -> Result:
+        """The result of one job.
+
+        Args:
+            photos: of the job.
+            options: of the task.
+            dtype: depth of the result; None keeps that of the first photo.
+            progress: called with tiles done and tiles in all.
+
+        Raises:
+            DeviceError: out of memory even with the smallest tiles.
+        """
+        photo = photos[0]
+        name = self.net or (self.task.choose(photos, options) if self.task.choose else self.task.default_network)
+        loaded = self.loaded(name)
+        prepared = self.task.prepare(photos, options, _Runner(self, name))
+        canvas = Canvas(photo, loaded.network, loaded.tiling.scale, dtype, self.strength)
+
+        def work(tile: Tile) -> bool:
+            output, retried = loaded(prepared.inputs(tile.read))
+            canvas.place(tile, self.task.finish(output, prepared.notes, options))
+            return retried
+
+        tile, retried = _sweep(photo, loaded, self.tile_size(loaded), work, progress)
+        return Result(photo.with_pixels(canvas.pixels), dict(prepared.notes), name, tile, retried)
+
+    def map(self, name: str, photo: Photo) -> Tensor:
+        """The whole output of a network over a picture, 1 C H W in float32; meant for small outputs."""
+        loaded = self.loaded(name)
+        picture, parts = picture_of(photo, loaded.network), {}
+
+        def work(tile: Tile) -> bool:
+            output, retried = loaded((picture(tile.read),))
+            parts[tile.core.top, tile.core.left] = tile.crop(output, loaded.tiling.scale).cpu()
+            return retried
+
+        _sweep(photo, loaded, self.tile_size(loaded), work, lambda done, total: None)
+        tops = sorted({top for top, _ in parts})
+        lefts = sorted({left for _, left in parts})
+        return torch.cat([torch.cat([parts[top, left] for left in lefts], -1) for top in tops], -2)
+
+
+@dataclass(frozen=True)
+class _Runner:
+    """What a task's `prepare` sees of the engine."""
+
+    engine: Engine
+    network: str
+
+    def picture(self, photo: Photo, network: str) -> Callable[[Window], Tensor]:
+        return picture_of(photo, self.engine.task.networks[network])
+
+    def map(self, network: str, photo: Photo) -> Tensor:
+        return self.engine.map(network, photo)
+
+
+def _sweep(
+    photo: Photo, loaded: Loaded, size: int, work: Callable[[Tile], bool], progress: Progress
+) -> tuple[int, int]:
+    """Do `work` on every tile; out of memory halves the tile and begins again. Returns tile size and retries."""
+    while True:
+        tiles = plan_tiles(photo.height, photo.width, size, loaded.tiling)
+        try:
+            retried = 0
+            for done, tile in enumerate(tiles):
+                retried += work(tile)
+                progress(done + 1, len(tiles))
+            return size, retried
+        except (RuntimeError, MemoryError) as error:
+            if not is_out_of_memory(error):
+                raise
+            smaller = min(size, max(photo.height, photo.width)) // 2
+            if smaller < SMALLEST_TILE:
+                raise DeviceError(
+                    "out of memory even with the smallest tiles", loaded.device, "close other programs"
+                ) from error
+            size = round_up(smaller, loaded.tiling.stride)
+            if loaded.device.device.type == "cuda":
+                torch.cuda.empty_cache()

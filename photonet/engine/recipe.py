@@ -1,0 +1,112 @@
+"""What a training needs to know, as a TOML file that lies beside the weights it made."""
+
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from photonet.errors import UsageError
+
+OptionsT = TypeVar("OptionsT", bound=BaseModel)
+
+
+class Recipe(BaseModel):
+    """How a network is trained.
+
+    Args:
+        task, network: what is trained.
+        config: what the network is built with.
+        training: options of the network's training pairs and loss.
+        crop: side of the training crops in pixels.
+        batch: crops per step on each device.
+        accumulate: steps whose gradients are added up before an update.
+        steps: updates in all; `--minutes` replaces it.
+        optimizer: muon, or adamw as most papers have it.
+        lr: peak learning rate.
+        warmup: steps of linear rise.
+        decay: last share of the training in which the rate falls linearly to zero.
+        ema: decay of the averaged weights.
+        clip: largest norm of the gradient, 0 for none.
+        seed: of everything.
+        validation: patterns of the names of pictures that are held out.
+        validation_crop: side of the validation crops.
+        save_minutes: between two validations, each followed by a save.
+        licence: of the weights.
+        sources: what the data are, for the card.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    task: str
+    network: str
+    config: dict[str, Any] = Field(default_factory=dict)
+    training: dict[str, Any] = Field(default_factory=dict)
+    crop: int = Field(128, ge=8)
+    batch: int = Field(16, ge=1)
+    accumulate: int = Field(1, ge=1)
+    steps: int = Field(20_000, ge=1)
+    optimizer: Literal["muon", "adamw"] = "muon"
+    lr: float = Field(2e-3, gt=0)
+    warmup: int = Field(100, ge=0)
+    decay: float = Field(0.4, ge=0, le=1)
+    ema: float = Field(0.999, ge=0, lt=1)
+    clip: float = Field(0, ge=0)
+    seed: int = 0
+    validation: tuple[str, ...] = ()
+    validation_crop: int = Field(256, ge=16)
+    save_minutes: float = Field(4, gt=0)
+    licence: str = ""
+    sources: tuple[str, ...] = ()
+
+    def rate(self, step: int, steps: int) -> float:
+        """Learning rate of a step when there are `steps` in all: warm-up, constant, linear decay."""
+        rise = min((step + 1) / (self.warmup + 1), 1)
+        fall = min((steps - step) / max(self.decay * steps, 1), 1)
+        return self.lr * rise * max(fall, 0)
+
+
+def read_recipe(path: Path, changes: dict[str, Any]) -> Recipe:
+    """A recipe from a TOML file, with some fields replaced.
+
+    Raises:
+        UsageError: the file is missing or broken; all wrong fields are listed.
+    """
+    try:
+        content = tomllib.loads(path.read_text())
+    except OSError as error:
+        raise UsageError(f"cannot be read ({error.strerror})", path) from error
+    except tomllib.TOMLDecodeError as error:
+        raise UsageError(f"is not TOML ({error})", path) from error
+    return make_recipe({**content, **changes}, path)
+
+
+def make_recipe(fields: dict[str, Any], where: object) -> Recipe:
+    """A recipe from its fields.
+
+    Raises:
+        UsageError: all wrong fields are listed.
+    """
+    try:
+        return Recipe.model_validate(fields)
+    except ValidationError as error:
+        raise UsageError(describe(error), where, "see the fields of a shipped recipe in weights/") from error
+
+
+def describe(error: ValidationError) -> str:
+    """All problems of a pydantic model in one line."""
+    problems = {f"{e['loc'][0] if e['loc'] else 'all'}": e["msg"] for e in reversed(error.errors())}
+    return "; ".join(f"{field}: {message}" for field, message in problems.items())
+
+
+def make_options(kind: type[OptionsT], fields: Mapping[str, Any]) -> OptionsT:
+    """Options of a task from flags or keyword arguments.
+
+    Raises:
+        UsageError: all wrong fields are listed.
+    """
+    try:
+        return kind.model_validate(fields)
+    except ValidationError as error:
+        raise UsageError(describe(error)) from error

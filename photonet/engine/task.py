@@ -1,0 +1,197 @@
+"""The contract between a task and the engine: two dataclasses, whose defaults serve any RGB → RGB task."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from fractions import Fraction
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict
+from torch import Generator, Tensor, nn
+
+from photonet.color import ColorState
+from photonet.engine.data import Batch, Example, Source, read_pictures
+from photonet.photo import Photo
+
+
+class Options(BaseModel):
+    """Base of every set of options: fields become flags, and unknown names are refused."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+@dataclass(frozen=True)
+class Tiling:
+    """How a picture may be cut into tiles for a network, so that tiled equals whole to float rounding.
+
+    Args:
+        stride: height and width of the input must be multiples of it.
+        radius: how far in pixels an input pixel reaches.
+        scale: output pixels per input pixel and side.
+        bytes_per_pixel: memory of the features in 16-bit precision, as `photonet bench` measures it.
+    """
+
+    stride: int = 1
+    radius: int = 0
+    scale: Fraction = Fraction(1)
+    bytes_per_pixel: int = 400
+
+
+@dataclass(frozen=True)
+class Window:
+    """A rectangle of the picture, in pixels; it may reach over the right and the bottom border."""
+
+    top: int
+    left: int
+    height: int
+    width: int
+
+
+Inputs = Callable[[Window], tuple[Tensor, ...]]
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """What a job must know once, and how its tensors are made window by window.
+
+    Args:
+        inputs: window → tensors for the network, 1 C H W, float32.
+        notes: for the report, by name ("noise": 8.6).
+    """
+
+    inputs: Inputs
+    notes: Mapping[str, Any] = field(default_factory=dict)
+
+
+class Runner(Protocol):
+    """What `Task.prepare` may ask of the engine."""
+
+    @property
+    def network(self) -> str:
+        """The network that the job will run."""
+
+    def picture(self, photo: Photo, network: str) -> Callable[[Window], Tensor]:
+        """Window → the picture as the network expects it, 1 C H W."""
+
+    def map(self, network: str, photo: Photo) -> Tensor:
+        """The whole output of another network of the task, 1 C H W; meant for small outputs."""
+
+
+def prepare_picture(photos: Sequence[Photo], options: Any, runner: Runner) -> Prepared:
+    """The default of `Task.prepare`: the first photo is all that the network wants."""
+    picture = runner.picture(photos[0], runner.network)
+    return Prepared(lambda window: (picture(window),))
+
+
+def one_by_one(paths: Sequence[Path]) -> list[tuple[Path, ...]]:
+    """The default of `Task.group`: every file is a job of its own."""
+    return [(path,) for path in paths]
+
+
+def first_finish(tensor: Tensor, notes: Mapping[str, Any], options: Any) -> Tensor:
+    """The default of `Task.finish`: the network's output is the result."""
+    return tensor
+
+
+@dataclass(frozen=True)
+class Network:
+    """A network of a task: how it is built, run and trained.
+
+    Args:
+        summary: one line for lists.
+        build: config → module; a published network is built at its published width by default.
+        config: what `build` gets unless weights or a recipe say otherwise.
+        tiling: of the built module.
+        expects, returns: color states it was trained in; the engine converts, or says why it cannot.
+        channels: of the pictures it takes.
+        maps: names of its further inputs, 1 1 H W each.
+        adopt: tensors of another project → config and renamed tensors, or None where they are of no such network.
+        deploy: called once on the loaded module, for folding batch norm and the like.
+        serves_task: False for a helper that `Task.prepare` uses and `--net` cannot choose.
+        training: a pydantic model of what `pair` and `loss` can be told by a recipe.
+        sample: source of files → named arrays, read once into the bank; by default `target`, and `input` of a pair.
+        pair: batch of crops, generator on its device, training options → batch for the loss.
+        loss: module, batch, progress 0 to 1 → {"loss": …, and anything to log}.
+        score: module, batch → one number, or one for each example; higher is better.
+    """
+
+    summary: str
+    build: Callable[[Mapping[str, Any]], nn.Module]
+    tiling: Callable[[Any], Tiling]
+    config: Mapping[str, Any] = field(default_factory=dict)
+    expects: ColorState = ColorState.SRGB
+    returns: ColorState = ColorState.SRGB
+    channels: int = 3
+    maps: tuple[str, ...] = ()
+    adopt: Callable[[Mapping[str, Tensor]], tuple[dict[str, Any], dict[str, Tensor]] | None] = lambda tensors: None
+    deploy: Callable[[Any], nn.Module] = lambda module: module
+    serves_task: bool = True
+    training: type[Options] = Options
+    sample: Callable[[Source, "Network"], Example] = read_pictures
+    pair: Callable[[Batch, Generator, Any], Batch] | None = None
+    loss: Callable[[nn.Module, Batch, float], dict[str, Tensor]] | None = None
+    score: Callable[[nn.Module, Batch], Tensor] | None = None
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One condition that a task is scored under.
+
+    Args:
+        name: "sigma 25".
+        degrade: clean picture H W C in 0 to 1 and its number (the seed) → the input, float32.
+        options: of the run, beside those of the user.
+    """
+
+    name: str
+    degrade: Callable[[np.ndarray, int], np.ndarray]
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+
+Baseline = Callable[[np.ndarray, np.ndarray], np.ndarray]  # degraded, clean (for what an oracle knows) → result
+
+
+@dataclass(frozen=True)
+class Task:
+    """What a verb of the command line does.
+
+    Args:
+        name, summary: the command and its one-line help.
+        options: a pydantic model; its fields become the command's flags.
+        networks: name → `Network`, the default first; `--net` chooses, else `choose` does.
+        choose: photos of a job → name of a network.
+        group: files → jobs.
+        prepare: photos, options, runner → `Prepared`.
+        finish: output window 1 C H W, notes, options → the result as a tensor, in `Network.returns`.
+        trial_options: a pydantic model; its fields become flags of `photonet eval`.
+        trials: trial options → conditions to score under.
+        baselines: name → classical method on the same degraded pixels.
+        protocol: how the scores are made, for tables and cards.
+    """
+
+    name: str
+    summary: str
+    networks: Mapping[str, Network]
+    options: type[Options] = Options
+    choose: Callable[[Sequence[Photo], Any], str] | None = None
+    group: Callable[[Sequence[Path]], list[tuple[Path, ...]]] = one_by_one
+    prepare: Callable[[Sequence[Photo], Any, Runner], Prepared] = prepare_picture
+    finish: Callable[[Tensor, Mapping[str, Any], Any], Tensor] = first_finish
+    trial_options: type[Options] = Options
+    trials: Callable[[Any], list[Trial]] = lambda options: []
+    baselines: Callable[[], Mapping[str, Baseline]] = dict
+    protocol: str = ""
+
+    @property
+    def default_network(self) -> str:
+        """The first network."""
+        return next(iter(self.networks))
+
+    def choices(self) -> Iterator[str]:
+        """Networks that `--net` can choose."""
+        return (name for name, network in self.networks.items() if network.serves_task)
+
+    def weights_name(self, network: str) -> str:
+        """Name of the shipped weights of a network."""
+        return f"{self.name}-{network}"

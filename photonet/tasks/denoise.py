@@ -1,0 +1,259 @@
+"""Denoising of display pictures: DnCNN as published, and a faster U-Net that is told the noise level."""
+
+from collections.abc import Callable, Mapping, Sequence
+from fractions import Fraction
+from typing import Any, Literal
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from pydantic import Field, field_validator
+from torch import Generator, Tensor, nn
+
+from photonet.camera.noise import Grain, camera_jpeg, draw_grain, soften, uniform, white
+from photonet.engine.classical import classical_denoisers
+from photonet.engine.data import Batch
+from photonet.engine.task import Network, Options, Prepared, Runner, Task, Tiling, Trial, Window
+from photonet.engine.tiles import magnify_window
+from photonet.errors import UsageError
+from photonet.nets.dncnn import DnCNN, fold_batch_norm
+from photonet.nets.noise_level import CELL, NoiseLevel, local_noise_level, log_error
+from photonet.nets.unet import DenoisingUNet
+from photonet.photo import Photo
+
+SUMMARY = "Remove noise from photographs, as much as there is."
+MAP_ERROR = 0.15  # the denoiser learns with a map that is wrong by up to this share
+LOSS_FLOOR = 2e-6  # mean squared error below which nobody sees a difference
+CAMERA_LEVELS = {"weak": 3.0, "middle": 6.0, "strong": 12.0}  # luma grain of the trials, on the scale of 0 to 255
+
+
+class DenoiseOptions(Options):
+    """What a user can ask for."""
+
+    sigma: float | Literal["auto"] = Field(
+        "auto", description="Noise level on the scale of 0 to 255; auto estimates it from the picture, place by place."
+    )
+
+    @field_validator("sigma")
+    @classmethod
+    def _in_range(cls, value: float | str) -> float | str:
+        if isinstance(value, float) and not 0 <= value <= 255:
+            raise ValueError("sigma is between 0 and 255")
+        return value
+
+
+class DenoiseTraining(Options):
+    """What the training pairs are made of.
+
+    Args:
+        sigma: (lowest, highest) level of white noise on the scale of 0 to 255.
+        camera: share of pictures with camera grain and JPEG compression instead.
+        grain: (lowest, highest) luma level of that grain on the scale of 0 to 255.
+        gray: share of pictures turned to gray.
+    """
+
+    sigma: tuple[float, float] = (0.0, 75.0)
+    camera: float = Field(0.5, ge=0, le=1)
+    grain: tuple[float, float] = (1.0, 20.0)
+    gray: float = Field(0.06, ge=0, le=1)
+
+
+class DenoiseTrials(Options):
+    """What `photonet eval denoise` measures."""
+
+    sigma: str = Field("15,25,50", description="Levels of white Gaussian noise, separated by commas; empty for none.")
+    camera: bool = Field(False, description="Also camera grain at three strengths, compressed as JPEG.")
+    told: bool = Field(False, description="Tell the network the level of the white noise instead of estimating it.")
+
+
+def add_noise(batch: Batch, generator: Generator, options: DenoiseTraining) -> Batch:
+    """Clean crops → noisy, clean and the noise map; pairs of the user's own keep their own noise.
+
+    Args:
+        batch: `target` B C H W, and `input` for pairs.
+    """
+    clean = batch["target"]
+    if "input" in batch:
+        return _with_map(batch["input"], clean, generator)
+    cameras = round(len(clean) * options.camera) if clean.shape[1] == 3 else 0
+    photos = soften(clean[:cameras], uniform(cameras, 1, 2, generator)).clamp(0, 1)
+    grain = draw_grain(cameras, options.grain[0] / 255, options.grain[1] / 255, generator)
+    sigma = uniform(len(clean) - cameras, *options.sigma, generator).view(-1, 1, 1, 1) / 255
+    plain = clean[cameras:] + white(clean[cameras:].shape, generator) * sigma
+    noisy = torch.cat([camera_jpeg(photos, grain, generator), plain]) if cameras else plain
+    clean = torch.cat([photos, clean[cameras:]])
+    gray = uniform(len(clean), 0, 1, generator).view(-1, 1, 1, 1) < options.gray  # one channel is a gray picture too
+    return _with_map(torch.where(gray, noisy[:, :1], noisy), torch.where(gray, clean[:, :1], clean), generator)
+
+
+def _with_map(noisy: Tensor, clean: Tensor, generator: Generator) -> Batch:
+    """Add the true noise level of each cell, and a map for the denoiser that is wrong by up to `MAP_ERROR`."""
+    level = local_noise_level(noisy - clean)
+    whole = level.square().mean((-2, -1), keepdim=True).sqrt()
+    told = uniform(len(level), 0, 1, generator).view(-1, 1, 1, 1) < 0.4  # users give one number for all of a picture
+    error = 1 + uniform(len(level), -MAP_ERROR, MAP_ERROR, generator).view(-1, 1, 1, 1)
+    noise_map = F.interpolate(torch.where(told, whole, level) * error, size=noisy.shape[-2:], mode="bilinear")
+    return {"noisy": noisy, "clean": clean, "level": level, "noise_map": noise_map}
+
+
+def decibels(output: Tensor, clean: Tensor) -> Tensor:
+    """Peak signal-to-noise ratio of each picture of a batch, peak 1.0, not clipped."""
+    return -10 * torch.log10((output.float() - clean).square().mean((1, 2, 3)) + LOSS_FLOOR)
+
+
+def run_unet(net: nn.Module, batch: Batch) -> Tensor:
+    """The U-Net's output for a batch."""
+    return net(batch["noisy"], batch["noise_map"])
+
+
+def run_dncnn(net: nn.Module, batch: Batch) -> Tensor:
+    """DnCNN's output for a batch."""
+    return net(batch["noisy"])
+
+
+def gains(run: Callable[[nn.Module, Batch], Tensor]) -> dict[str, Any]:
+    """Loss and score of a denoiser: decibels, so that weak noise counts as much as strong."""
+    return {
+        "loss": lambda net, batch, progress: {"loss": -decibels(run(net, batch), batch["clean"]).mean()},
+        "score": lambda net, batch: decibels(run(net, batch), batch["clean"]),
+    }
+
+
+def published_loss(net: nn.Module, batch: Batch, progress: float) -> dict[str, Tensor]:
+    """Half the squared error. Source: Zhang et al., TIP 2017, equation 1."""
+    return {"loss": (run_dncnn(net, batch) - batch["clean"]).square().mean() / 2}
+
+
+def level_loss(net: nn.Module, batch: Batch, progress: float) -> dict[str, Tensor]:
+    """Error of the noise level's logarithm."""
+    return {"loss": log_error(net(batch["noisy"]), batch["level"])}
+
+
+def noise_in(photo: Photo, options: DenoiseOptions, runner: Runner) -> Tensor:
+    """The noise level: 1 1 h w cells of 16 pixels, estimated, or one number everywhere."""
+    if options.sigma == "auto":
+        return runner.map("noise-level", photo)
+    return torch.full((1, 1, 1, 1), float(options.sigma) / 255)
+
+
+def prepare(photos: Sequence[Photo], options: DenoiseOptions, runner: Runner) -> Prepared:
+    """The noise level of the picture, once; then windows of picture and map."""
+    photo = photos[0]
+    picture = runner.picture(photo, runner.network)
+    if runner.network.startswith("dncnn"):
+        if options.sigma != "auto":
+            raise UsageError("DnCNN is blind: it takes no noise level", "--sigma", "leave it out, or use --net unet")
+        return Prepared(lambda window: (picture(window),))
+    cells = noise_in(photo, options, runner)
+    level = cells.square().mean().sqrt().item() * 255
+
+    def inputs(window: Window) -> tuple[Tensor, ...]:
+        return picture(window), magnify_window(cells, CELL, window)
+
+    return Prepared(inputs, {"noise": round(level, 2)})
+
+
+def gaussian_trial(sigma: float, options: Mapping[str, Any]) -> Trial:
+    """White Gaussian noise, not clipped; torch seed = number of the picture."""
+
+    def degrade(clean: np.ndarray, number: int) -> np.ndarray:
+        chw = torch.from_numpy(clean).permute(2, 0, 1)[None]
+        noise = torch.randn(chw.shape, generator=torch.Generator().manual_seed(number))
+        return (chw + noise * (sigma / 255))[0].permute(1, 2, 0).numpy()
+
+    return Trial(f"sigma {sigma:g}", degrade, options)
+
+
+def camera_trial(name: str, level: float) -> Trial:
+    """Camera grain of a fixed luma strength, compressed as JPEG; torch seed = number of the picture."""
+
+    def degrade(clean: np.ndarray, number: int) -> np.ndarray:
+        generator = torch.Generator().manual_seed(number)
+        grain: Grain = draw_grain(1, level / 255, level / 255, generator)
+        chw = torch.from_numpy(clean).permute(2, 0, 1)[None].expand(-1, 3, -1, -1)
+        return camera_jpeg(chw, grain, generator)[0].permute(1, 2, 0).contiguous().numpy()
+
+    return Trial(f"camera {name}", degrade)
+
+
+def trials(options: DenoiseTrials) -> list[Trial]:
+    """The conditions that `photonet eval denoise` measures."""
+    try:
+        sigmas = [float(text) for text in options.sigma.split(",") if text.strip()]
+    except ValueError:
+        raise UsageError(f"{options.sigma!r} is not a list of numbers", "--sigma", "write 15,25,50") from None
+    found = [gaussian_trial(sigma, {"sigma": sigma} if options.told else {}) for sigma in sigmas]
+    return found + [camera_trial(*item) for item in CAMERA_LEVELS.items() if options.camera]
+
+
+def adopt_dncnn(tensors: Mapping[str, Tensor], channels: int) -> tuple[dict[str, Any], dict[str, Tensor]] | None:
+    """KAIR's or MatConvNet's DnCNN, batch norm folded: 3×3 convolutions in order, each followed by a ReLU."""
+    weights = [tensor for name, tensor in tensors.items() if name.endswith(".weight")]
+    biases = [tensor for name, tensor in tensors.items() if name.endswith(".bias")]
+    if len(weights) != len(biases) or len(tensors) != 2 * len(weights) or len(weights) < 3:
+        return None
+    width, depth = len(weights[0]), len(weights)
+    shapes = [(width, channels, 3, 3), *[(width, width, 3, 3)] * (depth - 2), (channels, width, 3, 3)]
+    if [tuple(weight.shape) for weight in weights] != shapes:
+        return None
+    parts = zip(("weight", "bias"), (weights, biases), strict=True)
+    renamed = {f"body.{2 * index}.{part}": tensor for part, group in parts for index, tensor in enumerate(group)}
+    return {"channels": channels, "depth": depth, "width": width, "folded": True}, renamed
+
+
+def dncnn(channels: int, depth: int, summary: str) -> Network:
+    """A published DnCNN; batch norm is folded when it is loaded."""
+    return Network(
+        summary=summary,
+        build=lambda config: DnCNN(**config),
+        config={"channels": channels, "depth": depth},
+        tiling=lambda net: Tiling(radius=net.radius, bytes_per_pixel=600),
+        channels=channels,
+        adopt=lambda tensors: adopt_dncnn(tensors, channels),
+        deploy=fold_batch_norm,
+        training=DenoiseTraining,
+        pair=add_noise,
+        loss=published_loss,
+        score=gains(run_dncnn)["score"],
+    )
+
+
+UNET = Network(
+    summary="U-Net with a noise map, 3.1 M parameters, 0.25 MFLOP per pixel",
+    build=lambda config: DenoisingUNet(**config),
+    config={"channels": 3, "widths": (64, 128, 256), "blocks": (1, 1, 2)},
+    tiling=lambda net: Tiling(net.unet.stride, net.unet.radius, bytes_per_pixel=200),
+    maps=("noise_map",),
+    training=DenoiseTraining,
+    pair=add_noise,
+    **gains(run_unet),
+)
+
+NOISE_LEVEL = Network(
+    summary="noise level of each 16×16 pixels, used by --sigma auto",
+    build=lambda config: NoiseLevel(**config),
+    config={"widths": (64, 96, 128)},
+    tiling=lambda net: Tiling(CELL, net.radius, Fraction(1, CELL), bytes_per_pixel=60),
+    serves_task=False,
+    training=DenoiseTraining,
+    pair=add_noise,
+    loss=level_loss,
+    score=lambda net, batch: -100 * log_error(net(batch["noisy"]), batch["level"]),
+)
+
+TASK = Task(
+    name="denoise",
+    summary=SUMMARY,
+    options=DenoiseOptions,
+    networks={
+        "unet": UNET,
+        "dncnn-color": dncnn(3, 20, "DnCNN as published, blind, color"),
+        "dncnn-gray": dncnn(1, 17, "DnCNN as published, one noise level (25), gray"),
+        "noise-level": NOISE_LEVEL,
+    },
+    prepare=prepare,
+    trial_options=DenoiseTrials,
+    trials=trials,
+    baselines=classical_denoisers,
+    protocol="PSNR over RGB, peak 1, float, output clipped to 0..1, no border; SSIM: Gaussian 11, sigma 1.5, per channel",
+)

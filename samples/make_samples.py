@@ -1,0 +1,123 @@
+"""Make the sample pictures from public-domain and CC0 photographs that every scikit-image wheel carries.
+
+    python samples/make_samples.py
+
+Nothing is downloaded, and the same seed gives the same pixels: the PNG files are exactly reproducible, the JPEG file
+up to the version of the JPEG library. Where each photograph comes from is told in README.md.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import skimage
+from PIL import Image
+from scipy.ndimage import gaussian_filter
+
+SEED = 20240607
+FOLDER = Path(__file__).parent
+SOURCE_FOLDER = Path(skimage.__file__).parent / "data"
+
+CAMERA_NOISE_RMS = 9.6  # 8-bit levels, all three channels: about 9 are left by JPEG; a small sensor at ISO 3200
+LUMA_GRAIN_PX = 0.55  # Gaussian sigma of the grain that demosaicing and the camera's own denoising leave in luma
+CHROMA_GRAIN_PX = 1.8  # and in chroma, where cameras smooth more: blotches
+CHROMA_TO_LUMA = 1.2  # strength of each chroma channel against luma
+SHADOW_SHARE = 0.35  # noise that stays in black, as a share of the noise in mid gray
+JPEG_QUALITY = 92
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One pair of pictures to make.
+
+    Args:
+        source: file name in scikit-image's data folder.
+        box: left, top, right, bottom of the part to keep, in pixels.
+        noisy: file name of the noisy picture; the clean one drops `-noisy` and is a PNG in `clean/`.
+        degrade: makes the noisy pixels (float64, 8-bit levels) from the clean ones.
+    """
+
+    source: str
+    box: tuple[int, int, int, int]
+    noisy: str
+    degrade: Callable[[np.ndarray, np.random.Generator], np.ndarray]
+
+    @property
+    def clean(self) -> str:
+        """File name of the clean picture."""
+        return Path(self.noisy).stem.removesuffix("-noisy") + ".png"
+
+
+def add_white_noise(sigma: float) -> Callable[[np.ndarray, np.random.Generator], np.ndarray]:
+    """White Gaussian noise of one strength everywhere, in 8-bit levels."""
+    return lambda pixels, rng: pixels + rng.normal(0.0, sigma, pixels.shape)
+
+
+def grain(shape: tuple[int, int], radius: float, rng: np.random.Generator) -> np.ndarray:
+    """Gaussian noise with a grain size, of unit variance: H W."""
+    field = gaussian_filter(rng.normal(size=shape), radius, mode="wrap")
+    return field / field.std()
+
+
+def add_camera_noise(pixels: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """What a camera's JPEG of a dark scene looks like: fine luma grain, coarse chroma blotches, both by brightness.
+
+    Photon noise grows with the light, and the tone curve squeezes the highlights: after it, noise is strongest in the
+    darker middle tones, weaker in black and weakest near white.
+
+    Args:
+        pixels: H W 3, sRGB-encoded, 8-bit levels.
+        rng: source of the grain.
+    """
+    height, width, _ = pixels.shape
+    luma = grain((height, width), LUMA_GRAIN_PX, rng)
+    blue = CHROMA_TO_LUMA * grain((height, width), CHROMA_GRAIN_PX, rng)
+    red = CHROMA_TO_LUMA * grain((height, width), CHROMA_GRAIN_PX, rng)
+    # Y'CbCr back to R'G'B' (ITU-T T.871, the JPEG File Interchange Format)
+    noise = np.stack([luma + 1.402 * red, luma - 0.344136 * blue - 0.714136 * red, luma + 1.772 * blue], axis=2)
+    tone = gaussian_filter(pixels.mean(axis=2, keepdims=True), (1, 1, 0)) / 255.0
+    # tone * (1 - tone)^2 peaks with 4/27 at one third
+    noise *= SHADOW_SHARE + (1.0 - SHADOW_SHARE) * 6.75 * tone * (1.0 - tone) ** 2
+    return pixels + noise * (CAMERA_NOISE_RMS / np.sqrt(np.mean(noise**2)))
+
+
+SAMPLES = (
+    Sample("chelsea.png", (0, 0, 448, 300), "cat-noisy.jpg", add_camera_noise),
+    Sample("astronaut.png", (64, 0, 384, 320), "astronaut-noisy.png", add_white_noise(25.0)),
+    Sample("camera.png", (0, 0, 512, 512), "camera-noisy.png", add_white_noise(15.0)),
+)
+
+
+def save(image: Image.Image, path: Path) -> None:
+    """Write a PNG as small as it gets, or a JPEG with halved chroma as cameras do."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if path.suffix == ".jpg":
+        image.save(path, quality=JPEG_QUALITY, subsampling="4:2:0", optimize=True)
+    else:
+        image.save(path, optimize=True)
+
+
+def make(sample: Sample, folder: Path, rng: np.random.Generator) -> None:
+    """Write the clean and the noisy picture of one sample, and say how far apart they are."""
+    clean = Image.open(SOURCE_FOLDER / sample.source).crop(sample.box)
+    pixels = np.asarray(clean, dtype=np.float64)
+    noisy = np.clip(np.rint(sample.degrade(pixels, rng)), 0, 255).astype(np.uint8)
+    save(clean, folder / "clean" / sample.clean)
+    save(Image.fromarray(noisy), folder / sample.noisy)
+    stored = np.asarray(Image.open(folder / sample.noisy), dtype=np.float64)
+    rms = float(np.sqrt(np.mean((stored - pixels) ** 2)))
+    size = (folder / sample.noisy).stat().st_size + (folder / "clean" / sample.clean).stat().st_size
+    print(
+        f"{sample.noisy}: noise {rms:.2f}, PSNR {20 * np.log10(255 / rms):.2f} dB, {size / 1000:.0f} kB with its pair"
+    )
+
+
+def main() -> None:
+    """Make every sample beside this script."""
+    for index, sample in enumerate(SAMPLES):
+        make(sample, FOLDER, np.random.default_rng([SEED, index]))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""Trained weights and the recipes that made them."""
