@@ -1,7 +1,7 @@
 """`photonet eval TASK`: score a task on clean pictures that it spoils itself, beside classical methods."""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
@@ -36,6 +36,9 @@ def command(name: str) -> Callable[..., None]:
         weights: flags.WEIGHTS = None,
         device: flags.DEVICE = "auto",
         precision: flags.PRECISION = "auto",
+        record: Annotated[
+            bool, typer.Option("--record", help="Write the scores into the card of the weights.")
+        ] = False,
         as_json: flags.JSON = False,
         verbose: flags.VERBOSE = 0,
         **fields: Any,
@@ -56,6 +59,8 @@ def command(name: str) -> Callable[..., None]:
                 rows.append(row)
                 shown.show(row.trial, len(rows), total)
         means = averages(rows)
+        if record:
+            _record(engine, data.name, means)
         if as_json:
             print(
                 json.dumps(
@@ -65,6 +70,32 @@ def command(name: str) -> Callable[..., None]:
             return
         columns = ["trial", "method", "psnr", "ssim", "pictures", "seconds"]
         table(f"{name} on {data.name}", columns, [[mean[c] for c in columns] for mean in means])
+        for mean in means:
+            if mean["figures"]:
+                text = ", ".join(f"{figure} {value:.0%}" for figure, value in mean["figures"].items())
+                out.print(f"{mean['trial']}: {text}", markup=False)
         out.print(task.protocol, markup=False)
 
     return flags.with_flags(body, flags.flags_of(task.trial_options), f"Measure: {task.summary}")
+
+
+def _record(engine: Engine, dataset: str, means: Sequence[Mapping[str, Any]]) -> None:
+    """Put the scores of the network into the card of its weights, in place of older ones of the same conditions."""
+    loaded = engine.loaded(engine.net or engine.task.default_network)
+    assert loaded.path is not None
+    card, tensors = checkpoint.read_tensors(loaded.path)
+    scores = {
+        (dataset, mean["trial"]): checkpoint.Score(
+            dataset=dataset,
+            condition=mean["trial"],
+            protocol=engine.task.protocol,
+            psnr=mean["psnr"],
+            ssim=mean["ssim"],
+        )
+        for mean in means
+        if mean["method"] == loaded.name
+    }
+    kept = tuple(score for score in card.scores if (score.dataset, score.condition) not in scores)
+    card = card.model_copy(update={"scores": (*kept, *scores.values())})
+    dtype = next(tensor.dtype for tensor in tensors.values() if tensor.is_floating_point())
+    checkpoint.save(loaded.path, card, tensors, dtype)

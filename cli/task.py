@@ -12,7 +12,7 @@ import typer
 from photonet.engine import checkpoint
 from photonet.engine.batch import Outcome, Output, run_batch
 from photonet.engine.device import pick_device
-from photonet.engine.infer import DEFAULT_MEMORY, Engine
+from photonet.engine.infer import Engine
 from photonet.engine.plan import Job, plan
 from photonet.engine.recipe import make_options
 from photonet.engine.tiles import plan_tiles
@@ -43,8 +43,9 @@ def command(name: str) -> Callable[..., None]:
         device: flags.DEVICE = "auto",
         precision: flags.PRECISION = "auto",
         tile: Annotated[int, typer.Option(help="Largest side of a tile in pixels; 0 chooses by the memory.")] = 0,
-        max_memory: Annotated[float, typer.Option(help="Memory for the features of a tile, in GB.")] = DEFAULT_MEMORY
-        / 1e9,
+        max_memory: Annotated[
+            float, typer.Option(help="Memory for the features of a tile in GB; 0 chooses.", min=0)
+        ] = 0,
         format: Annotated[str | None, typer.Option(help=f"Of the outputs: {', '.join(_writable())}.")] = None,
         bit_depth: Annotated[int | None, typer.Option(help="8, 16 or 32; by default that of the input.")] = None,
         quality: Annotated[int | None, typer.Option(help="1 to 100, of JPEG, WebP and AVIF.")] = None,

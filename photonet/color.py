@@ -45,9 +45,8 @@ def srgb_encode(linear: Any) -> Any:
     Source: IEC 61966-2-1.
     """
     magnitude = abs(linear)
-    toe = 12.92 * magnitude
     curve = 1.055 * magnitude.clip(SRGB_TOE, None) ** (1 / 2.4) - 0.055
-    return _signed(linear, _select(magnitude <= SRGB_TOE, toe, curve))
+    return _select(magnitude <= SRGB_TOE, 12.92 * linear, _signed(linear, curve))
 
 
 def srgb_decode(encoded: Any) -> Any:
@@ -59,9 +58,8 @@ def srgb_decode(encoded: Any) -> Any:
     Source: IEC 61966-2-1.
     """
     magnitude = abs(encoded)
-    toe = magnitude / 12.92
     curve = ((magnitude.clip(12.92 * SRGB_TOE, None) + 0.055) / 1.055) ** 2.4
-    return _signed(encoded, _select(magnitude <= 12.92 * SRGB_TOE, toe, curve))
+    return _select(magnitude <= 12.92 * SRGB_TOE, encoded / 12.92, _signed(encoded, curve))
 
 
 _TRANSFER: dict[tuple[ColorState, ColorState], Callable[[Any], Any]] = {

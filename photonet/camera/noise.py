@@ -11,6 +11,7 @@ from torch import Generator, Tensor
 
 from photonet.camera.jpeg import jpeg, rgb_to_ycbcr, ycbcr_to_rgb
 
+SHARPENING_RADIUS = 1.2  # pixels; a phone's JPEGs show the negative neighbors that it gives: -0.1 at 2 to 3 px
 CURVE_KNOTS = 5  # brightness levels at which the strength of grain is drawn
 
 
@@ -30,18 +31,25 @@ def white(shape: torch.Size | tuple[int, ...], generator: Generator) -> Tensor:
     return torch.randn(shape, generator=generator, device=generator.device)
 
 
-def correlated(shape: tuple[int, int, int, int], radius: Tensor, generator: Generator) -> Tensor:
-    """Gaussian noise of standard deviation 1, blurred by a Gaussian; it wraps around at the borders.
+def correlated(
+    shape: tuple[int, int, int, int], radius: Tensor, generator: Generator, sharpening: Tensor | None = None
+) -> Tensor:
+    """Gaussian noise of standard deviation 1, blurred by a Gaussian and sharpened; it wraps around at the borders.
 
     Args:
         shape: B C H W.
-        radius: B or B C, standard deviation of the blur in pixels.
+        radius: B, standard deviation of the blur in pixels.
+        sharpening: B, amount of an unsharp mask of `SHARPENING_RADIUS` after the blur.
     """
     height, width = shape[-2:]
     radius = radius.view(shape[0], -1, 1, 1)
     fy = torch.fft.fftfreq(height, device=generator.device)[:, None]
     fx = torch.fft.rfftfreq(width, device=generator.device)
-    gain = torch.exp(-2 * (torch.pi * radius) ** 2 * (fy.square() + fx.square()))
+    frequency = fy.square() + fx.square()
+    gain = torch.exp(-2 * (torch.pi * radius) ** 2 * frequency)
+    if sharpening is not None:
+        mask = 1 - torch.exp(-2 * (torch.pi * SHARPENING_RADIUS) ** 2 * frequency)
+        gain = gain * (1 + _per_picture(sharpening) * mask)
     # the power that the blur leaves, over the whole spectrum: the half that rfft keeps counts twice but for its edges
     weight = torch.full_like(fx, 2.0)
     weight[0] = 1
@@ -61,6 +69,7 @@ class Grain:
     Args:
         luma, chroma: B, standard deviation of luma (Y), and of each chroma difference (Cb, Cr) relative to it.
         luma_radius, chroma_radius: B, blur of the grain in pixels.
+        sharpening: B, of the luma grain.
         coarse: B, share of the luma grain's power that has the chroma's radius.
         curve: B CURVE_KNOTS, relative strength at evenly spaced brightness levels from black to white.
         white: B, standard deviation of white noise on top.
@@ -71,6 +80,7 @@ class Grain:
     chroma: Tensor
     luma_radius: Tensor
     chroma_radius: Tensor
+    sharpening: Tensor
     coarse: Tensor
     curve: Tensor
     white: Tensor
@@ -81,7 +91,8 @@ class Grain:
 def draw_grain(batch: int, low: float, high: float, generator: Generator) -> Grain:
     """Grain of `batch` different cameras, with luma strengths between `low` and `high` (1.0 = white).
 
-    Source: ranges found by fine-tuning on synthetic grain and scoring on real pairs of camera JPEGs.
+    Source: ranges found by fine-tuning on synthetic grain and scoring on real pairs of camera JPEGs; sharpening and the
+    weak, coarse chroma as measured on flat patches of a phone's JPEGs.
     """
     luma = log_uniform(batch, low, high, generator)
     luma_radius = uniform(batch, 0.3, 1.6, generator)
@@ -89,9 +100,10 @@ def draw_grain(batch: int, low: float, high: float, generator: Generator) -> Gra
     compressed = uniform(batch, 0, 1, generator) < 0.9
     return Grain(
         luma=luma,
-        chroma=uniform(batch, 0.3, 2.0, generator),
+        chroma=log_uniform(batch, 0.2, 2.0, generator),
         luma_radius=luma_radius,
-        chroma_radius=(luma_radius * uniform(batch, 1.0, 2.5, generator)).clamp(0.3, 2.5),
+        chroma_radius=torch.maximum(luma_radius, uniform(batch, 0.3, 3.0, generator)),
+        sharpening=(uniform(batch, -1.5, 2.0, generator)).clamp_min(0),
         coarse=uniform(batch, 0, 0.5, generator),
         curve=torch.stack([log_uniform(batch, 0.4, 1.6, generator) for _ in range(CURVE_KNOTS)], 1),
         white=sometimes * uniform(batch, 0.1, 0.8, generator) * luma,
@@ -112,7 +124,7 @@ def camera_jpeg(clean: Tensor, grain: Grain, generator: Generator) -> Tensor:
         B 3 H W in 0 to 1, rounded to 8 bits where it was compressed.
     """
     batch, _, height, width = clean.shape
-    fine = correlated((batch, 1, height, width), grain.luma_radius, generator)
+    fine = correlated((batch, 1, height, width), grain.luma_radius, generator, grain.sharpening)
     coarse = correlated((batch, 3, height, width), grain.chroma_radius, generator)
     share = _per_picture(grain.coarse)
     luma = (1 - share).sqrt() * fine + share.sqrt() * coarse[:, :1]

@@ -66,19 +66,26 @@ def run_batch(
         fail_fast: end after the first error.
         progress: of the picture that is being computed.
     """
-    todo = [job for job in jobs if not (output.skip_existing and job.output.exists())]
-    yield from (Outcome(job, "skipped") for job in jobs if job not in set(todo))
-    waiting, reading, writing = deque(todo), deque[tuple[Job, Future]](), deque[Future]()
+    waiting, reading, writing = deque(jobs), deque[tuple[Job, Future | None]](), deque[Future]()
+
+    def read_next() -> None:
+        job = waiting.popleft()
+        done = output.skip_existing and job.output.exists()
+        reading.append((job, None if done else readers.submit(_read, job)))
+
     with ThreadPoolExecutor(workers) as readers, ThreadPoolExecutor(workers) as writers:
         try:
             while waiting or reading or writing:
                 while waiting and len(reading) < workers:
-                    reading.append((waiting[0], readers.submit(_read, waiting.popleft())))
+                    read_next()
                 if reading:
                     job, future = reading.popleft()
                     if waiting:  # read the next one while this one is computed
-                        reading.append((waiting[0], readers.submit(_read, waiting.popleft())))
-                    writing.append(_compute(engine, options, job, future, output, writers, progress))
+                        read_next()
+                    if future is None:
+                        writing.append(_finished(Outcome(job, "skipped")))
+                    else:
+                        writing.append(_compute(engine, options, job, future, output, writers, progress))
                 while writing and (len(writing) > workers or not reading or writing[0].done()):
                     outcome = writing.popleft().result()
                     yield outcome
@@ -110,10 +117,14 @@ def _compute(
         photos = reading.result()
         result = engine.run(photos, options, _depth(photos[0], output), progress)
     except Exception as error:
-        failed: Future = Future()
-        failed.set_result(Outcome(job, "failed", perf_counter() - began, error=error))
-        return failed
+        return _finished(Outcome(job, "failed", perf_counter() - began, error=error))
     return writers.submit(_write, job, result, output, began)
+
+
+def _finished(outcome: Outcome) -> Future:
+    future: Future = Future()
+    future.set_result(outcome)
+    return future
 
 
 def _depth(photo: Photo, output: Output) -> Any:

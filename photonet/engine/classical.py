@@ -2,9 +2,7 @@
 
 from collections.abc import Callable
 
-import cv2
 import numpy as np
-from skimage.restoration import denoise_wavelet
 
 from photonet.engine.task import Baseline
 
@@ -26,16 +24,22 @@ def _on_bytes(method: Callable[[np.ndarray, float], np.ndarray]) -> Baseline:
 
 
 def _bilateral(codes: np.ndarray, sigma: float) -> np.ndarray:
+    import cv2  # here and below: half a second that only a comparison has to wait for
+
     return cv2.bilateralFilter(codes, -1, 3 * sigma, 2)
 
 
 def _non_local_means(codes: np.ndarray, sigma: float) -> np.ndarray:
+    import cv2
+
     if codes.shape[2] == 1:
         return cv2.fastNlMeansDenoising(codes, None, sigma, 7, 21)
     return cv2.fastNlMeansDenoisingColored(codes, None, sigma, sigma, 7, 21)
 
 
 def _wavelet(noisy: np.ndarray, clean: np.ndarray) -> np.ndarray:
+    from skimage.restoration import denoise_wavelet
+
     color = noisy.shape[2] == 3
     sigma = noise_rms(noisy, clean)
     return denoise_wavelet(noisy, sigma, channel_axis=-1, convert2ycbcr=color, method="BayesShrink", rescale_sigma=True)

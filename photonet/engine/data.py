@@ -84,7 +84,7 @@ def read_pictures(source: Source, network: Any) -> Example:
 
 
 def as_expected(photo: Photo, network: Any) -> np.ndarray:
-    """Pixels H W C in the color state and with the channels that a network expects, in the photo's depth if possible."""
+    """Pixels H W C in the color state and with the channels that a network expects, in the photo's depth."""
     pixels = photo.pixels
     if photo.state != network.expects:
         convert = transfer(photo.state, network.expects)

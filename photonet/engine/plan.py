@@ -28,12 +28,13 @@ class Job:
     below: Path = Path()
 
 
-def find_inputs(names: Sequence[str], recursive: bool) -> list[tuple[Path, Path]]:
+def find_inputs(names: Sequence[str], recursive: bool, results: Path | None = None) -> list[tuple[Path, Path]]:
     """Pictures and the folder that each lies in below what was named.
 
     Args:
         names: files, folders and globs.
         recursive: look into folders of folders.
+        results: a folder below a named one that is left out: it holds what an earlier run made.
 
     Raises:
         InputError: nothing is there; a folder holds no pictures.
@@ -42,7 +43,7 @@ def find_inputs(names: Sequence[str], recursive: bool) -> list[tuple[Path, Path]
     for name in names:
         path = Path(name)
         if path.is_dir():
-            found += _in_folder(path, recursive)
+            found += _in_folder(path, recursive, results)
         elif re.search(r"[*?\[]", name) and not path.exists():
             matches = sorted(Path(path.anchor or ".").glob(str(path.relative_to(path.anchor))))
             if not matches:
@@ -55,13 +56,15 @@ def find_inputs(names: Sequence[str], recursive: bool) -> list[tuple[Path, Path]
     return list(dict.fromkeys(found))
 
 
-def _in_folder(folder: Path, recursive: bool) -> list[tuple[Path, Path]]:
+def _in_folder(folder: Path, recursive: bool, results: Path | None) -> list[tuple[Path, Path]]:
     entries = folder.rglob("*") if recursive else folder.iterdir()
     pictures = sorted(
         entry
         for entry in entries
         if entry.suffix.lower() in READABLE_SUFFIXES and not entry.name.startswith(".") and not entry.is_dir()
     )
+    if results is not None and folder.resolve() in results.parents:
+        pictures = [picture for picture in pictures if results not in picture.parent.resolve().parents]
     if not pictures:
         fix = "" if recursive else "--recursive looks into the folders below it"
         raise InputError("no pictures in this folder", folder, fix)
@@ -93,14 +96,17 @@ def plan(
         InputError: an input is missing.
         UsageError: the output cannot be what it should be; an output would replace an input.
     """
-    found = find_inputs(names, recursive)
+    found = find_inputs(names, recursive, _results(output))
     below = dict(found)
     jobs = [Job(inputs, below=below[inputs[0]]) for inputs in group([path for path, _ in found])]
-    if shard:
-        jobs = [job for job in jobs if _in_shard(job, shard)]
     several = len(jobs) > 1 or any(Path(name).is_dir() for name in names)
-    jobs = [replace(job, output=_place(job, output, task, format, several)) for job in jobs]
-    return _distinct(jobs)
+    jobs = _distinct([replace(job, output=_place(job, output, task, format, several)) for job in jobs])
+    return [job for job in jobs if _in_shard(job, shard)] if shard else jobs  # named first: alike on every machine
+
+
+def _results(output: str) -> Path | None:
+    """The folder that gets the results, where it is one."""
+    return None if "{" in output or not _is_folder(output) else Path(output).resolve()
 
 
 def _in_shard(job: Job, shard: str) -> bool:
@@ -118,7 +124,7 @@ def _place(job: Job, output: str, task: str, format: str | None, several: bool) 
         fields = {"dir": str(source.parent), "stem": source.stem, "task": task, "ext": suffix}
         try:
             return Path(output.format(**fields))
-        except (KeyError, IndexError, ValueError):
+        except (KeyError, IndexError, ValueError, AttributeError, TypeError):
             names = " ".join(f"{{{name}}}" for name in _TEMPLATE_FIELDS)
             raise UsageError(f"the template {output!r} has unknown fields", "-o", f"use {names}") from None
     path = Path(output)

@@ -1,7 +1,7 @@
 """Scoring: degrade clean pictures, run a task on them, and measure how near the result comes."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -26,7 +26,7 @@ class Row:
         psnr: decibels.
         ssim: structural similarity; NaN for pictures smaller than its window.
         seconds: that the method took.
-        notes: of the run.
+        figures: what the task itself judges of a run.
     """
 
     trial: str
@@ -35,7 +35,7 @@ class Row:
     psnr: float
     ssim: float
     seconds: float
-    notes: Mapping[str, Any]
+    figures: Mapping[str, float] = field(default_factory=dict)
 
 
 def psnr(result: np.ndarray, clean: np.ndarray) -> float:
@@ -82,21 +82,24 @@ def evaluate(
             degraded = trial.degrade(clean, number)
             truth = clean if clean.shape == degraded.shape else np.broadcast_to(clean, degraded.shape)
 
-            def row(method: str, result: np.ndarray, began: float, notes: Mapping[str, Any]) -> Row:
-                seconds = perf_counter() - began
-                return Row(trial.name, method, path.name, psnr(result, truth), ssim(result, truth), seconds, notes)  # noqa: B023
+            def row(method: str, result: np.ndarray, seconds: float, figures: Mapping[str, float] | None = None) -> Row:
+                quality = psnr(result, truth), ssim(result, truth)  # noqa: B023 (called at once)
+                return Row(trial.name, method, path.name, *quality, seconds, figures or {})  # noqa: B023
 
-            yield row("input", degraded, perf_counter(), {})
+            yield row("input", degraded, 0.0)
             began = perf_counter()
             result = engine.run([Photo(degraded, network.expects)], options)
-            yield row(result.network, result.photo.pixels, began, result.notes)
+            seconds = perf_counter() - began
+            figures = engine.task.judge(result.notes, degraded, truth)
+            yield row(result.network, result.photo.pixels, seconds, figures)
             for name, method in baselines.items():
                 began = perf_counter()
-                yield row(name, method(degraded, truth), began, {})
+                output = method(degraded, truth)
+                yield row(name, output, perf_counter() - began)
 
 
 def averages(rows: Sequence[Row]) -> list[dict[str, Any]]:
-    """Mean PSNR and SSIM of every method under every trial, in the order that they came."""
+    """Means of every method under every trial over the pictures, in the order that they came."""
     groups: dict[tuple[str, str], list[Row]] = {}
     for row in rows:
         groups.setdefault((row.trial, row.method), []).append(row)
@@ -108,6 +111,9 @@ def averages(rows: Sequence[Row]) -> list[dict[str, Any]]:
             "ssim": round(float(np.nanmean([row.ssim for row in group])), 4),
             "pictures": len(group),
             "seconds": round(sum(row.seconds for row in group), 2),
+            "figures": {
+                name: round(float(np.mean([row.figures[name] for row in group])), 3) for name in group[0].figures
+            },
         }
         for (trial, method), group in groups.items()
     ]

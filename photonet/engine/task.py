@@ -149,6 +149,7 @@ class Trial:
     options: Mapping[str, Any] = field(default_factory=dict)
 
 
+Judge = Callable[[Mapping[str, Any], np.ndarray, np.ndarray], Mapping[str, float]]
 Baseline = Callable[[np.ndarray, np.ndarray], np.ndarray]  # degraded, clean (for what an oracle knows) → result
 
 
@@ -167,6 +168,7 @@ class Task:
         trial_options: a pydantic model; its fields become flags of `photonet eval`.
         trials: trial options → conditions to score under.
         baselines: name → classical method on the same degraded pixels.
+        judge: notes of a run, degraded and clean picture → further figures, averaged over the pictures.
         protocol: how the scores are made, for tables and cards.
     """
 
@@ -181,6 +183,7 @@ class Task:
     trial_options: type[Options] = Options
     trials: Callable[[Any], list[Trial]] = lambda options: []
     baselines: Callable[[], Mapping[str, Baseline]] = dict
+    judge: Judge = lambda notes, degraded, clean: {}
     protocol: str = ""
 
     @property

@@ -112,7 +112,7 @@ def train(
     torch.manual_seed(recipe.seed)
     folder.mkdir(parents=True, exist_ok=True)
     banks = _banks(fabric, network, sources, folder, report)
-    module = network.build({**network.config, **recipe.config}).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    module = network.build({**network.config, **recipe.config}).to(memory_format=torch.channels_last)
     if init is not None:
         checkpoint.load_strictly(module, checkpoint.read_tensors(init)[1], init)
     optimizer = make_optimizer(module, recipe)
@@ -135,22 +135,23 @@ def fit(
 ) -> None:
     """The loop."""
     recipe, began, saved = run.recipe, time.monotonic() - run.seconds, time.monotonic()
-    first_step, losses = run.step, torch.zeros((), device=fabric.device)
+    first_step = run.step
+    losses: list[Tensor] = []
     if run.step == 0:
         validate(run, fabric, model, module, ema, banks[1])
     while run.step < run.steps:
         rate = recipe.rate(run.step, run.steps)
         for group in optimizer.param_groups:
             group["lr"] = rate
-        losses += _update(run, fabric, model, module, optimizer, banks[0])
+        losses.append(_update(run, fabric, model, module, optimizer, banks[0]))
         ema.update(module, run.step)
         run.step += 1
         run.seconds = time.monotonic() - began
         if run.minutes and run.step - first_step >= 10 and run.step % 10 == 0:
             run.steps = fabric.broadcast(_fitting_steps(run))
         if run.step % 50 == 0:
-            mean = float(fabric.all_reduce(losses / 50))  # type: ignore[arg-type]
-            losses.zero_()
+            mean = float(fabric.all_reduce(torch.stack(losses).mean()))  # type: ignore[arg-type]
+            losses.clear()
             if fabric.is_global_zero:
                 run.log(step=run.step, of=run.steps, loss=round(mean, 4), lr=rate, seconds=round(run.seconds, 1))
         stopping = fabric.broadcast(run.stop())
@@ -321,7 +322,7 @@ def _banks(
     banks = []
     for name, part in zip(("training", "validation"), sources, strict=True):
         with fabric.rank_zero_first():
-            banks.append(build_bank(part, lambda source: network.sample(source, network), folder / f"{name}-bank"))  # type: ignore[misc]
+            banks.append(build_bank(part, lambda source: network.sample(source, network), folder / f"{name}-bank"))
     return banks[0], banks[1]
 
 

@@ -24,6 +24,8 @@ class DnCNN(nn.Module):
 
     def __init__(self, channels: int = 3, depth: int = 20, width: int = 64, folded: bool = False) -> None:
         super().__init__()
+        if depth < 2:
+            raise ValueError(f"DnCNN has at least 2 convolutions, not {depth}")
         layers: list[nn.Module] = [conv3x3(channels, width), nn.ReLU(inplace=True)]
         for _ in range(depth - 2):
             layers += [conv3x3(width, width, bias=folded), *([] if folded else [nn.BatchNorm2d(width)])]

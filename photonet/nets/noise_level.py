@@ -18,7 +18,7 @@ class NoiseLevel(nn.Module):
         widths: features at a quarter, an eighth and a sixteenth of the resolution.
     """
 
-    def __init__(self, widths: tuple[int, int, int] = (64, 96, 128)) -> None:
+    def __init__(self, widths: tuple[int, int, int] = (48, 64, 96)) -> None:
         super().__init__()
         quarter, eighth, sixteenth = widths
         self.body = nn.Sequential(

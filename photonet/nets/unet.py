@@ -36,7 +36,7 @@ class UNet(nn.Module):
         unshuffle: int = 2,
     ) -> None:
         super().__init__()
-        if len(widths) != len(blocks):
+        if not widths or len(widths) != len(blocks):
             raise ValueError(f"one number of blocks for each width: {len(widths)} widths, {len(blocks)} blocks")
         self.unshuffle, self.blocks = unshuffle, tuple(blocks)
         self.head = conv3x3(in_channels * unshuffle**2, widths[0])
@@ -74,7 +74,7 @@ class UNet(nn.Module):
             x = down(x)
         x = self.bottom(x)
         for decoder, up in zip(reversed(self.decoders), reversed(self.ups), strict=True):
-            x = decoder(up(x) + skips.pop())
+            x = decoder(up(x).add_(skips.pop()))
         return F.pixel_shuffle(self.tail(x), self.unshuffle)
 
 

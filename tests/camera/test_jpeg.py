@@ -1,0 +1,115 @@
+"""JPEG on tensors, beside Pillow's libjpeg."""
+
+import io
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from skimage import data
+
+from photonet.camera.jpeg import SUBSAMPLING, jpeg, rgb_to_ycbcr, ycbcr_to_rgb
+
+CROPS = ((100, 180), (30, 30), (300, 250))
+# Mean difference in levels, 20 % above what was measured. Libjpeg keeps integers within the transform, and breaks the
+# ties of chroma averages in turn up and down; a wrong table, phase or rounding costs several times as much.
+MEAN_LEVELS = {"4:4:4": 0.7, "4:2:2": 1.15, "4:2:0": 1.0}
+
+
+def crops(height=96, width=96, places=CROPS):
+    picture = data.astronaut()
+    return np.stack([picture[top : top + height, left : left + width] for top, left in places])
+
+
+def as_tensor(pictures):
+    return torch.from_numpy(np.ascontiguousarray(pictures)).permute(0, 3, 1, 2) / 255
+
+
+def compress(pictures, quality, subsampling):
+    count = len(pictures)
+    result = jpeg(as_tensor(pictures), torch.full((count,), float(quality)), torch.full((count,), subsampling))
+    return (result.permute(0, 2, 3, 1) * 255).numpy()
+
+
+def pillow(picture, quality, subsampling):
+    stream = io.BytesIO()
+    Image.fromarray(picture).save(stream, "JPEG", quality=quality, subsampling=subsampling)
+    return np.asarray(Image.open(stream)).astype(np.float64)
+
+
+@pytest.mark.parametrize("quality", [30, 75, 90, 98])
+@pytest.mark.parametrize("subsampling", range(3))
+def test_value_as_pillow(quality, subsampling):
+    pictures = crops()
+    reference = np.stack([pillow(picture, quality, subsampling) for picture in pictures])
+    difference = compress(pictures, quality, subsampling) - reference
+    assert np.abs(difference).mean() < MEAN_LEVELS[SUBSAMPLING[subsampling]]
+    assert abs(difference.mean()) < 0.2
+    lost = np.square(reference - pictures).mean()
+    if quality <= 90:  # the artifacts are the same, not only as strong
+        assert np.square(difference).mean() < 0.2 * lost
+
+
+def test_value_flat_block():
+    """At quality 50 the DC step is 16: (200 - 128)·8 = 576 is 36 steps, and stays as it is."""
+    gray = torch.full((1, 3, 8, 8), 200 / 255)
+    same = jpeg(gray, torch.tensor([50.0]), torch.tensor([0]))
+    assert torch.equal((same * 255).round(), torch.full_like(same, 200))
+    # 203: DC = 600 = 37.5 steps, rounded to the even 38: 38·16/8 + 128 = 204
+    near = jpeg(torch.full((1, 3, 8, 8), 203 / 255), torch.tensor([50.0]), torch.tensor([0]))
+    assert torch.equal((near * 255).round(), torch.full_like(near, 204))
+
+
+def test_worse_with_lower_quality():
+    pictures = crops()
+    losses = [np.square(compress(pictures, quality, 0) - pictures).mean() for quality in (98, 90, 75, 30, 5)]
+    assert losses == sorted(losses)
+    assert losses[-1] > 20 * losses[0]
+
+
+def test_quality_100_is_nearly_the_identity():
+    pictures = crops()
+    difference = compress(pictures, 100, 0) - pictures
+    assert np.abs(difference).mean() < 0.6  # rounding of YCbCr
+    assert np.abs(difference).max() <= 4
+
+
+def test_batch_equals_one_at_a_time():
+    pictures = as_tensor(np.concatenate([crops(40, 56), crops(40, 56)]))
+    quality, subsampling = torch.tensor([30.0, 75, 98, 100, 1, 50]), torch.tensor([0, 1, 2, 2, 1, 0])
+    together = jpeg(pictures, quality, subsampling)
+    for index in range(len(pictures)):
+        part = slice(index, index + 1)
+        assert torch.equal(together[part], jpeg(pictures[part], quality[part], subsampling[part]))
+
+
+@pytest.mark.parametrize(("height", "width"), [(1, 1), (7, 9), (17, 33), (16, 40), (75, 101)])
+@pytest.mark.parametrize("subsampling", range(3))
+def test_shape(height, width, subsampling):
+    pictures = crops(height, width, np.random.default_rng(0).integers(0, 400, (24, 2)))
+    result = compress(pictures, 75, subsampling)
+    assert result.shape == pictures.shape
+    reference = np.stack([pillow(picture, 75, subsampling) for picture in pictures])
+    assert np.abs(result - reference).mean() < 0.8  # Pillow pads as we do: by repeating the border
+
+
+def test_range():
+    wild = torch.linspace(-1, 2, 3 * 24 * 24).view(1, 3, 24, 24)
+    codes = jpeg(wild, torch.tensor([20.0]), torch.tensor([2])) * 255
+    assert codes.min() >= 0
+    assert codes.max() <= 255
+    torch.testing.assert_close(codes, codes.round(), rtol=0, atol=1e-4)
+
+
+def test_ycbcr_value():
+    # ITU-T T.871: Y = 0.299 R + 0.587 G + 0.114 B; pure blue has Cb = 0.5, pure red Cr = 0.5
+    red, blue, gray = (torch.tensor(rgb).view(1, 3, 1, 1) for rgb in ([1.0, 0, 0], [0.0, 0, 1], [0.4, 0.4, 0.4]))
+    assert rgb_to_ycbcr(red).flatten().tolist() == pytest.approx([0.299, -0.168736, 0.5])
+    assert rgb_to_ycbcr(blue).flatten().tolist() == pytest.approx([0.114, 0.5, -0.081312])
+    assert rgb_to_ycbcr(gray).flatten().tolist() == pytest.approx([0.4, 0, 0], abs=1e-6)
+
+
+def test_ycbcr_inverse(generator):
+    rgb = torch.rand(2, 3, 5, 7, generator=generator, dtype=torch.float64)
+    torch.testing.assert_close(ycbcr_to_rgb(rgb_to_ycbcr(rgb)), rgb)
+    torch.testing.assert_close(rgb_to_ycbcr(ycbcr_to_rgb(rgb)), rgb)

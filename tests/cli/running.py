@@ -1,0 +1,73 @@
+"""What the tests of the command line share: commands, pictures and networks, all small."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+SAMPLES = Path(__file__).parents[2] / "samples"
+SMALL = {
+    "unet": {"widths": (8, 8), "blocks": (1, 1)},
+    "noise-level": {"widths": (8, 8, 8)},
+    "dncnn-color": {"channels": 3, "depth": 3, "width": 8},
+    "dncnn-gray": {"channels": 1, "depth": 3, "width": 8},
+}
+
+
+@dataclass(frozen=True)
+class Done:
+    """What a command gave."""
+
+    code: int
+    stdout: bytes
+    err: str
+
+    @property
+    def out(self) -> str:
+        return self.stdout.decode()
+
+    @property
+    def records(self) -> list[Any]:
+        """JSON Lines of stdout."""
+        return [json.loads(line, parse_constant=_no_constants) for line in self.out.splitlines()]
+
+
+def _no_constants(name: str) -> None:
+    raise ValueError(f"{name} is not JSON")
+
+
+Command = Callable[..., Done]
+
+
+def picture(path: Path, height: int = 40, width: int = 56, seed: int = 0, **options: Any) -> Path:
+    """A file with soft waves and some noise; its suffix chooses the format."""
+    rng = np.random.default_rng(seed)
+    rows, columns = np.mgrid[:height, :width] / 9
+    waves = np.stack([np.sin(rows + columns * k) for k in (0.4, 0.7, 1)], axis=2)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray((128 + 60 * waves + rng.normal(0, 9, waves.shape)).astype(np.uint8)).save(path, **options)
+    return path
+
+
+def pixels(path: Path) -> np.ndarray:
+    """What Pillow reads, independently of photonet."""
+    with Image.open(path) as image:
+        return np.asarray(image)
+
+
+def start(*arguments: object) -> subprocess.Popen[str]:
+    """The installed command in a process of its own, on one thread."""
+    return subprocess.Popen(
+        [str(Path(sys.executable).with_name("photonet")), *map(str, arguments)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )

@@ -1,0 +1,50 @@
+"""Every network of the catalog, made small without knowing any of them."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from photonet.engine.task import Network
+from photonet.photo import Photo
+from photonet.tasks import CATALOG, get_task
+
+WIDTH, BLOCKS, DEPTH = 12, 1, 3
+MAX_PARAMETERS = 150_000  # what still runs and learns in a blink
+
+# What each key of a `Network.config` becomes; a network with another key needs a line here.
+SHRINK: dict[str, Callable[[Any], Any]] = {
+    "widths": lambda value: (WIDTH,) * len(value),
+    "blocks": lambda value: (BLOCKS,) * len(value),
+    "width": lambda value: WIDTH,
+    "depth": lambda value: DEPTH,
+    "channels": lambda value: value,  # of the picture
+}
+NETWORKS = [(task, network) for task in CATALOG for network in get_task(task).networks]
+
+
+def small_config(config: Mapping[str, Any]) -> dict[str, Any]:
+    """The same network, narrow and shallow."""
+    unknown = sorted(config.keys() - SHRINK.keys())
+    assert not unknown, f"tests/contract/small.py cannot make a network small that is configured with {unknown}"
+    return {key: SHRINK[key](value) for key, value in config.items()}
+
+
+def build_small(network: Network) -> nn.Module:
+    """A small network with weights that are always the same random ones."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        module = network.build(small_config(network.config))
+    count = sum(parameter.numel() for parameter in module.parameters())
+    assert count <= MAX_PARAMETERS, f"still {count} parameters: its config needs more keys"
+    return module
+
+
+def noise_photo(network: Network, height: int, width: int) -> Photo:
+    """A float32 picture of soft noise, as the network expects it."""
+    rng = np.random.default_rng(height * 1000 + width)
+    coarse = rng.random((height // 6 + 2, width // 6 + 2, network.channels), dtype=np.float32)
+    pixels = np.kron(coarse, np.ones((6, 6, 1), np.float32))[:height, :width]
+    return Photo((pixels + rng.normal(0, 0.05, pixels.shape)).astype(np.float32), network.expects)

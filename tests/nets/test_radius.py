@@ -1,0 +1,77 @@
+"""A gradient probe: every declared radius is reached, and never passed."""
+
+import pytest
+import torch
+
+from photonet.nets.dncnn import DnCNN
+from photonet.nets.noise_level import CELL, NoiseLevel
+from photonet.nets.unet import DenoisingUNet, UNet
+
+
+def positive(net, scale):
+    """Weights between 0 and `scale`: every unit is active, and no two paths cancel."""
+    generator = torch.Generator().manual_seed(1)
+    net = net.double().eval()
+    for parameter in net.parameters():
+        parameter.data = torch.rand(parameter.shape, generator=generator, dtype=torch.float64) * scale + scale / 100
+    return net
+
+
+def reach(forward, channels, side, row, column):
+    """Rows and columns of the input that an output pixel depends on: (top, bottom, left, right), inclusive."""
+    picture = torch.rand(1, channels, side, side, dtype=torch.float64, requires_grad=True)
+    (gradient,) = torch.autograd.grad(forward(picture)[0, :, row, column].sum(), picture)
+    assert gradient.isfinite().all()
+    touched = gradient[0].abs().sum(0)
+    rows, columns = touched.sum(1).nonzero(), touched.sum(0).nonzero()
+    return rows.min().item(), rows.max().item(), columns.min().item(), columns.max().item()
+
+
+def farthest(forward, channels, side, cell):
+    """The largest distance, of all positions within a cell in the middle, to each of the four sides."""
+    first = side // 2 // cell * cell
+    distances = []
+    for offset in range(cell):
+        row, column = first + offset, first + (3 * offset + 1) % cell
+        top, bottom, left, right = reach(forward, channels, side, row, column)
+        assert 0 < top
+        assert bottom < side - 1
+        assert 0 < left
+        assert right < side - 1
+        distances.append((row - top, bottom - row, column - left, right - column))
+    return tuple(map(max, zip(*distances, strict=True)))
+
+
+@pytest.mark.parametrize(
+    ("widths", "blocks", "unshuffle"),
+    [((3, 3, 3), (1, 1, 2), 2), ((3, 3), (2, 1), 2), ((3,), (1,), 2), ((3, 3, 3), (0, 0, 0), 2), ((3, 3), (1, 1), 1)],
+)
+def test_unet(widths, blocks, unshuffle):
+    net = positive(UNet(1, 1, widths, blocks, unshuffle), 0.3)
+    side = 2 * (net.radius // net.stride + 2) * net.stride
+    assert farthest(net, 1, side, net.stride) == (net.radius,) * 4
+
+
+def test_denoising_unet_picture_and_map():
+    net = positive(DenoisingUNet(1, (3, 3), (1, 1)), 0.3)
+    radius, stride = net.unet.radius, net.unet.stride
+    side = 2 * (radius // stride + 2) * stride
+    level = torch.full((1, 1, side, side), 0.1, dtype=torch.float64)
+    assert farthest(lambda picture: net(picture, level), 1, side, stride) == (radius,) * 4
+    assert farthest(lambda noise_map: net(level, noise_map), 1, side, stride) == (radius,) * 4
+
+
+@pytest.mark.parametrize("depth", [2, 3, 17, 20])
+def test_dncnn(depth):
+    net = positive(DnCNN(1, depth, width=3), 0.3)
+    assert farthest(net, 1, 2 * depth + 4, 1) == (net.radius,) * 4 == (depth,) * 4
+
+
+def test_noise_level():
+    """Its outputs are cells of 16 pixels: the radius counts from the border of the cell."""
+    net = positive(NoiseLevel((3, 3, 3)), 0.15)
+    cells = 2 * (net.radius // CELL) + 3
+    middle = cells // 2
+    top, bottom, left, right = reach(net, 3, cells * CELL, middle, middle)
+    first, last = middle * CELL, (middle + 1) * CELL - 1
+    assert (first - top, bottom - last, first - left, right - last) == (net.radius,) * 4 == (48,) * 4
