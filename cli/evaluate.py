@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
+from math import isfinite
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -64,7 +65,12 @@ def command(name: str) -> Callable[..., None]:
         if as_json:
             print(
                 json.dumps(
-                    {"protocol": task.protocol, "data": data.name, "means": means, "rows": [asdict(r) for r in rows]}
+                    {
+                        "protocol": task.protocol,
+                        "data": data.name,
+                        "means": [_json_safe(mean) for mean in means],
+                        "rows": [_json_safe(asdict(row)) for row in rows],
+                    }
                 )
             )
             return
@@ -99,3 +105,8 @@ def _record(engine: Engine, dataset: str, means: Sequence[Mapping[str, Any]]) ->
     card = card.model_copy(update={"scores": (*kept, *scores.values())})
     dtype = next(tensor.dtype for tensor in tensors.values() if tensor.is_floating_point())
     checkpoint.save(loaded.path, card, tensors, dtype)
+
+
+def _json_safe(record: dict[str, Any]) -> dict[str, Any]:
+    """JSON has neither infinity (the PSNR of equal pictures) nor NaN (the SSIM of tiny ones): null instead."""
+    return {key: None if isinstance(value, float) and not isfinite(value) else value for key, value in record.items()}

@@ -108,9 +108,12 @@ def bench(
     from photonet.engine import checkpoint
     from photonet.engine.bench import Measurement, measure
     from photonet.engine.device import pick_device
+    from photonet.errors import WeightsError
     from photonet.tasks import get_task
 
     paths = [checkpoint.find(name) for name in nets] if nets else checkpoint.shipped()
+    if not paths:
+        raise WeightsError("no weights are installed", fix="name a file")
     kinds = precision or [pick_device(device).precision]
     rows: list[Measurement] = []
     with bars(not as_json) as shown:

@@ -86,7 +86,7 @@ def main() -> int:
         "--verbose"
     )
     try:
-        code = build_app(arguments)(standalone_mode=True)
+        code = build_app(arguments)(standalone_mode=True, prog_name="photonet")
     except SystemExit as stop:
         code = stop.code
     except KeyboardInterrupt:

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 import typer
 
 from photonet.engine import checkpoint
-from photonet.engine.batch import Outcome, Output, run_batch
+from photonet.engine.batch import Outcome, Output, computed_depth, run_batch
 from photonet.engine.device import pick_device
 from photonet.engine.infer import Engine
 from photonet.engine.plan import Job, plan
@@ -80,12 +80,16 @@ def command(name: str) -> Callable[..., None]:
             strength=strength,
         )
         if "-" in (*inputs, output):
+            if as_json or dry_run or compare:
+                raise UsageError("stdout carries the picture", "-", "leave --json, --dry-run and --compare out")
             _pipe(engine, options, inputs, output, target)
             return
         work = plan(inputs, output, name, task.group, format=format, recursive=recursive, shard=shard)
         if dry_run:
             _print_plan(engine, work, as_json)
             return
+        if work and task.choose is None:
+            engine.loaded(net or task.default_network)  # bad weights are one error, not one for each picture
         reporter = _Reporter(len(work), as_json, quiet, verbose)
         with bars(not quiet) as shown:
             for outcome in run_batch(
@@ -110,14 +114,15 @@ def _writable() -> list[str]:
 
 
 def _pipe(engine: Engine, options: Any, inputs: Sequence[str], output: str, target: Output) -> None:
-    """One picture from stdin, to stdout, or both."""
+    """One picture from stdin to stdout."""
     if list(inputs) != ["-"] or output != "-":
         raise UsageError(
             "- is for one picture from stdin to stdout", "-", "photonet TASK - -o - --format png < in > out"
         )
     if target.format is None:
         raise UsageError("stdout needs a format", "--format", "for example --format png")
-    result = engine.run([read_bytes(sys.stdin.buffer.read(), "stdin")], options)
+    photo = read_bytes(sys.stdin.buffer.read(), "stdin")
+    result = engine.run([photo], options, computed_depth(photo, target))
     data = encode(
         result.photo, target.format, bit_depth=target.bit_depth, quality=target.quality, metadata=target.metadata
     )

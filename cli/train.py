@@ -73,10 +73,12 @@ def command(name: str) -> Callable[..., None]:
                 report=_Printer(shown, quiet),
                 stop=stopping,
             )
-        if stopping.asked:
+        if weights is not None and stopping.asked:
             err.print(f"stopped and saved; go on with --resume -o {folder}", markup=False)
+        elif weights is not None and not quiet:
+            err.print(f"best weights: {weights}\nuse them: photonet {name} IN -o OUT --weights {weights}", markup=False)
+        if stopping.asked:
             raise typer.Exit(ExitCode.INTERRUPTED)
-        err.print(f"best weights: {weights}\nuse them: photonet {name} IN -o OUT --weights {weights}", markup=False)
 
     return flags.with_flags(body, [], f"Train a network. {task.summary}")
 

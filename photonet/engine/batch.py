@@ -115,7 +115,7 @@ def _compute(
         if not output.overwrite and job.output.exists():  # before anything is computed in vain
             raise UsageError("exists already", job.output, "--overwrite replaces it, --skip-existing leaves it")
         photos = reading.result()
-        result = engine.run(photos, options, _depth(photos[0], output), progress)
+        result = engine.run(photos, options, computed_depth(photos[0], output), progress)
     except Exception as error:
         return _finished(Outcome(job, "failed", perf_counter() - began, error=error))
     return writers.submit(_write, job, result, output, began)
@@ -127,7 +127,7 @@ def _finished(outcome: Outcome) -> Future:
     return future
 
 
-def _depth(photo: Photo, output: Output) -> Any:
+def computed_depth(photo: Photo, output: Output) -> Any:
     """The depth to compute in: more bits than the input has where the output keeps them."""
     wanted = {8: "uint8", 16: "uint16", 32: "float32"}.get(output.bit_depth or 0)
     return wanted if wanted and photo.pixels.dtype != "float32" else None

@@ -46,13 +46,13 @@ class Canvas:
         network: that makes the tiles.
         scale: of the result.
         dtype: depth of the result, None for that of the photo.
-        strength: share of the result, the rest is the photo.
+        strength: share of the result, the rest is the photo, for networks that keep its size.
     """
 
     def __init__(
         self, photo: Photo, network: Network, scale: Fraction, dtype: DTypeLike | None, strength: float
     ) -> None:
-        self._original = picture_of(photo, network) if strength < 1 else None
+        self._photo = photo
         self._restore = transfer(network.returns, photo.state)
         self._strength, self._scale = strength, scale
         height, width = int(photo.height * scale), int(photo.width * scale)
@@ -60,11 +60,12 @@ class Canvas:
 
     def place(self, tile: Tile, output: Tensor) -> None:
         """Put the core of a tile's output in its place. Only integer pixels are clipped."""
-        result = tile.crop(output, self._scale)
-        if self._original is not None:
-            original = tile.crop(self._original(tile.read)).to(result.device)
-            result = torch.lerp(original, result, self._strength)
-        pixels = _with_channels(self._restore(result), self.pixels.shape[2])[0].permute(1, 2, 0)
+        result = self._restore(tile.crop(output, self._scale))
+        pixels = _with_channels(result, self.pixels.shape[2])[0].permute(1, 2, 0)
+        if self._strength < 1:
+            core = np.ascontiguousarray(read_window(self._photo.pixels, tile.core))
+            original = torch.from_numpy(core).to(pixels) / self._photo.full_scale
+            pixels = torch.lerp(original, pixels, self._strength)
         top, left = int(tile.core.top * self._scale), int(tile.core.left * self._scale)
         target = self.pixels[top : top + pixels.shape[0], left : left + pixels.shape[1]]
         if self.pixels.dtype.kind == "u":

@@ -42,6 +42,8 @@ def _wavelet(noisy: np.ndarray, clean: np.ndarray) -> np.ndarray:
 
     color = noisy.shape[2] == 3
     sigma = noise_rms(noisy, clean)
+    if sigma == 0:  # its thresholds would be 0/0
+        return noisy
     return denoise_wavelet(noisy, sigma, channel_axis=-1, convert2ycbcr=color, method="BayesShrink", rescale_sigma=True)
 
 

@@ -40,7 +40,8 @@ def list_sources(photos: Path | None, pairs: tuple[Path, Path] | None, suffixes:
     """Sources of clean photos, or of pairs: files of the same relative name, whatever their endings.
 
     Raises:
-        UsageError: a folder is missing or empty; all partners that are missing are listed at once.
+        UsageError: a folder is missing or empty; all partners that are missing are listed at once; two pictures of a
+            folder differ in their endings only.
     """
     if (photos is None) == (pairs is None):
         raise UsageError("exactly one of --photos and --pairs is needed", fix="--photos DIR, or --pairs NOISY CLEAN")
@@ -48,7 +49,7 @@ def list_sources(photos: Path | None, pairs: tuple[Path, Path] | None, suffixes:
         sources = [Source(str(p.relative_to(photos)), (p,)) for p in list_pictures(photos, suffixes)]
     else:
         assert pairs is not None
-        first, second = ({p.relative_to(d).with_suffix(""): p for p in list_pictures(d, suffixes)} for d in pairs)
+        first, second = (_by_name(folder, suffixes) for folder in pairs)
         alone = sorted(str(name) for name in first.keys() ^ second.keys())
         if alone:
             raise UsageError(
@@ -58,6 +59,17 @@ def list_sources(photos: Path | None, pairs: tuple[Path, Path] | None, suffixes:
     if not sources:
         raise UsageError("no pictures there", photos or (pairs and pairs[0]) or "", "name a folder that holds pictures")
     return sources
+
+
+def _by_name(folder: Path, suffixes: Sequence[str]) -> dict[Path, Path]:
+    """Relative name without its ending → file."""
+    found: dict[Path, Path] = {}
+    for path in list_pictures(folder, suffixes):
+        name = path.relative_to(folder).with_suffix("")
+        if name in found:
+            raise UsageError(f"{found[name].name} and {path.name} cannot be told apart", path.parent, "remove one")
+        found[name] = path
+    return found
 
 
 def split(sources: Sequence[Source], validation: Sequence[str]) -> tuple[list[Source], list[Source]]:

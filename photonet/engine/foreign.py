@@ -48,7 +48,7 @@ def _read(path: Path) -> dict[str, Tensor]:
 def _read_torch(path: Path) -> dict[str, Tensor]:
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
-    except (UnpicklingError, RuntimeError, EOFError, ValueError) as error:
+    except (UnpicklingError, RuntimeError, EOFError, ValueError, OSError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise WeightsError(f"not a torch file of plain tensors ({reason})", path) from error
     if isinstance(content, Mapping) and isinstance(content.get("params"), Mapping):  # KAIR's later files

@@ -45,10 +45,11 @@ def find_inputs(names: Sequence[str], recursive: bool, results: Path | None = No
         if path.is_dir():
             found += _in_folder(path, recursive, results)
         elif re.search(r"[*?\[]", name) and not path.exists():
-            matches = sorted(Path(path.anchor or ".").glob(str(path.relative_to(path.anchor))))
-            if not matches:
+            matches = Path(path.anchor or ".").glob(str(path.relative_to(path.anchor)))
+            matching = sorted(match for match in matches if not match.is_dir())
+            if not matching:
                 raise InputError("nothing matches", name)
-            found += [(match, Path()) for match in matches if match.is_file()]
+            found += [(match, Path()) for match in matching]
         elif not path.exists() and not path.is_symlink():
             raise InputError("no such file or folder", name)
         else:
@@ -64,7 +65,7 @@ def _in_folder(folder: Path, recursive: bool, results: Path | None) -> list[tupl
         if entry.suffix.lower() in READABLE_SUFFIXES and not entry.name.startswith(".") and not entry.is_dir()
     )
     if results is not None and folder.resolve() in results.parents:
-        pictures = [picture for picture in pictures if results not in picture.parent.resolve().parents]
+        pictures = [picture for picture in pictures if not picture.parent.resolve().is_relative_to(results)]
     if not pictures:
         fix = "" if recursive else "--recursive looks into the folders below it"
         raise InputError("no pictures in this folder", folder, fix)

@@ -80,21 +80,20 @@ def evaluate(
             pixels = as_expected(read(path), network)
             clean = pixels.astype(np.float32) / full_scale(pixels.dtype)
             degraded = trial.degrade(clean, number)
-            truth = clean if clean.shape == degraded.shape else np.broadcast_to(clean, degraded.shape)
 
             def row(method: str, result: np.ndarray, seconds: float, figures: Mapping[str, float] | None = None) -> Row:
-                quality = psnr(result, truth), ssim(result, truth)  # noqa: B023 (called at once)
+                quality = psnr(result, clean), ssim(result, clean)  # noqa: B023 (called at once)
                 return Row(trial.name, method, path.name, *quality, seconds, figures or {})  # noqa: B023
 
             yield row("input", degraded, 0.0)
             began = perf_counter()
             result = engine.run([Photo(degraded, network.expects)], options)
             seconds = perf_counter() - began
-            figures = engine.task.judge(result.notes, degraded, truth)
+            figures = engine.task.judge(result.notes, degraded, clean)
             yield row(result.network, result.photo.pixels, seconds, figures)
             for name, method in baselines.items():
                 began = perf_counter()
-                output = method(degraded, truth)
+                output = method(degraded, clean)
                 yield row(name, output, perf_counter() - began)
 
 

@@ -6,12 +6,14 @@ a training that stops at any step goes on as if it had not.
 
 import copy
 import json
+import logging
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 import torch
@@ -25,7 +27,7 @@ from photonet.engine.device import Device
 from photonet.engine.optim import Ema, Muon, gradient_norm
 from photonet.engine.recipe import Recipe
 from photonet.engine.task import Network
-from photonet.errors import UsageError
+from photonet.errors import UsageError, WeightsError
 
 VALIDATION_SEED = 1_000_003
 SANITY_STEPS = 5
@@ -42,6 +44,7 @@ class Run:
         data: for the card.
         minutes: time budget; 0 trains the recipe's number of steps.
         report: told every line of the log.
+        losses: of the steps since the last line of the log.
     """
 
     recipe: Recipe
@@ -54,12 +57,18 @@ class Run:
     steps: int = 0
     seconds: float = 0
     best: float = float("-inf")
+    losses: list[Tensor] = field(default_factory=list)
     stop: Callable[[], bool] = field(default=lambda: False)
 
     @property
     def progress(self) -> float:
         """0 at the beginning, 1 at the end."""
         return min(self.step / self.steps, 1)
+
+    @property
+    def falling(self) -> bool:
+        """Whether the learning rate of the next step has begun to fall."""
+        return self.step > self.steps * (1 - self.recipe.decay)
 
     def log(self, **line: Any) -> None:
         """Append a line to the log and report it."""
@@ -82,7 +91,7 @@ def train(
     nodes: int = 1,
     report: Report = lambda line: None,
     stop: Callable[[], bool] = lambda: False,
-) -> Path:
+) -> Path | None:
     """Train a network.
 
     Args:
@@ -95,10 +104,11 @@ def train(
         stop: asked after every step; True saves and ends.
 
     Returns:
-        The best weights.
+        The best weights; None in all processes but the first.
 
     Raises:
-        UsageError: the folder holds another run, or there is nothing to resume.
+        UsageError: the folder holds another run, there is nothing to resume, or the configuration cannot be built.
+        WeightsError: the state to resume from, or the weights to begin with, are damaged or do not fit.
     """
     if network.pair is None or network.loss is None or network.score is None or network.sample is None:
         raise UsageError(f"{recipe.task} {recipe.network} cannot be trained")
@@ -110,9 +120,9 @@ def train(
     fabric = _fabric(device, devices, nodes)
     fabric.launch()
     torch.manual_seed(recipe.seed)
+    module = _build(network, recipe)
     folder.mkdir(parents=True, exist_ok=True)
     banks = _banks(fabric, network, sources, folder, report)
-    module = network.build({**network.config, **recipe.config}).to(memory_format=torch.channels_last)
     if init is not None:
         checkpoint.load_strictly(module, checkpoint.read_tensors(init)[1], init)
     optimizer = make_optimizer(module, recipe)
@@ -127,7 +137,14 @@ def train(
     else:
         _sanity_check(run, fabric, model, module, optimizer, banks[0])
     fit(run, fabric, model, module, optimizer, ema, banks)
-    return folder / "weights.safetensors"
+    return folder / "weights.safetensors" if fabric.is_global_zero else None
+
+
+def _build(network: Network, recipe: Recipe) -> nn.Module:
+    try:
+        return network.build({**network.config, **recipe.config}).to(memory_format=torch.channels_last)
+    except (TypeError, ValueError) as error:
+        raise UsageError(f"the network cannot be built ({error})", "config", "mend the recipe") from error
 
 
 def fit(
@@ -136,28 +153,31 @@ def fit(
     """The loop."""
     recipe, began, saved = run.recipe, time.monotonic() - run.seconds, time.monotonic()
     first_step = run.step
-    losses: list[Tensor] = []
     if run.step == 0:
         validate(run, fabric, model, module, ema, banks[1])
     while run.step < run.steps:
-        rate = recipe.rate(run.step, run.steps)
+        rate, was_falling = recipe.rate(run.step, run.steps), run.falling
         for group in optimizer.param_groups:
             group["lr"] = rate
-        losses.append(_update(run, fabric, model, module, optimizer, banks[0]))
+        run.losses.append(_update(run, fabric, model, module, optimizer, banks[0]))
         ema.update(module, run.step)
         run.step += 1
         run.seconds = time.monotonic() - began
         if run.minutes and run.step - first_step >= 10 and run.step % 10 == 0:
             run.steps = fabric.broadcast(_fitting_steps(run))
         if run.step % 50 == 0:
-            mean = float(fabric.all_reduce(torch.stack(losses).mean()))  # type: ignore[arg-type]
-            losses.clear()
+            mean = float(fabric.all_reduce(torch.stack(run.losses).mean()))  # type: ignore[arg-type]
+            run.losses.clear()
             if fabric.is_global_zero:
                 run.log(step=run.step, of=run.steps, loss=round(mean, 4), lr=rate, seconds=round(run.seconds, 1))
-        stopping = fabric.broadcast(run.stop())
-        if stopping or time.monotonic() - saved > recipe.save_minutes * 60 or run.step >= run.steps:
+        # the first process decides: the clocks of the others may differ
+        stopping, due = fabric.broadcast((run.stop(), time.monotonic() - saved > recipe.save_minutes * 60))
+        begins_to_fall = run.falling and not was_falling
+        if stopping or due or begins_to_fall or run.step >= run.steps:
             validate(run, fabric, model, module, ema, banks[1])
-            save(run, fabric, module, optimizer, ema)
+            if run.losses:
+                run.losses = list(fabric.all_reduce(torch.stack(run.losses)))
+            save(run, fabric, module, optimizer, ema, ["resume.pt", *(["before-decay.pt"] if begins_to_fall else [])])
             saved = time.monotonic()
         if stopping:
             return
@@ -195,10 +215,9 @@ def draw(
 
 
 def _fitting_steps(run: Run) -> int:
-    """Steps that fit into the minutes; fixed once the learning rate falls, so that it falls evenly."""
-    if run.step > run.steps * (1 - run.recipe.decay) and run.step > 100:
-        return max(run.steps, run.step) if run.seconds < run.minutes * 60 else run.step
-    return max(int(run.minutes * 60 / (run.seconds / run.step)), run.step + 1)
+    """Steps that fit into the minutes, at the speed so far; the learning rate thus follows the clock."""
+    share = run.seconds / (run.minutes * 60)
+    return run.step if share >= 1 else max(int(run.step / share), run.step + 1)
 
 
 @torch.no_grad()
@@ -246,8 +265,14 @@ def card(run: Run, fabric: Fabric) -> Card:
     )
 
 
-def save(run: Run, fabric: Fabric, module: nn.Module, optimizer: Any, ema: Ema) -> None:
-    """Write the whole state, so that `--resume` goes on bit by bit; the last one before the decay is kept apart."""
+def save(
+    run: Run, fabric: Fabric, module: nn.Module, optimizer: Any, ema: Ema, names: Sequence[str] = ("resume.pt",)
+) -> None:
+    """Write the whole state, so that `--resume` goes on bit by bit.
+
+    Args:
+        names: of the files; `before-decay.pt` is the state from which a training can go on for longer.
+    """
     if not fabric.is_global_zero:
         return
     state = {
@@ -258,22 +283,25 @@ def save(run: Run, fabric: Fabric, module: nn.Module, optimizer: Any, ema: Ema) 
         "steps": run.steps,
         "seconds": run.seconds,
         "best": run.best,
+        "losses": run.losses,
     }
-    names = ["resume.pt"]
-    if run.step <= run.steps * (1 - run.recipe.decay):
-        names.append("before-decay.pt")
     for name in names:
         torch.save(state, run.folder / f".{name}")
         os.replace(run.folder / f".{name}", run.folder / name)
 
 
 def _restore(run: Run, path: Path, module: nn.Module, optimizer: Any, ema: Ema) -> None:
-    state = torch.load(path, map_location="cpu", weights_only=True)
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except (UnpicklingError, RuntimeError, EOFError) as error:
+        raise WeightsError("the saved state is damaged", path, "begin again in another folder") from error
     checkpoint.load_strictly(module, state["module"], path)
     optimizer.load_state_dict(state["optimizer"])
     for name, tensor in ema.state.items():
         tensor.copy_(state["ema"][name])
     run.step, run.seconds, run.best = state["step"], state["seconds"], state["best"]
+    device = next(module.parameters()).device
+    run.losses = [loss.to(device) for loss in state.get("losses", [])]  # older files have none
     run.steps = max(run.recipe.steps, run.step) if not run.minutes else state["steps"]
 
 
@@ -309,6 +337,7 @@ def make_optimizer(module: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
 
 def _fabric(device: Device, devices: int, nodes: int) -> Fabric:
     precision: Any = {"bf16": "bf16-mixed", "fp16": "16-mixed", "fp32": "32-true"}[device.precision]
+    logging.getLogger("lightning_fabric").setLevel(logging.WARNING)  # it announces every setting
     kind = {"cpu": "cpu", "cuda": "cuda", "mps": "mps"}[device.device.type]
     chosen: Any = [device.device.index or 0] if kind == "cuda" and devices == 1 else devices
     strategy = "ddp" if devices * nodes > 1 else "auto"

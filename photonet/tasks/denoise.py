@@ -17,7 +17,7 @@ from photonet.engine.task import Network, Options, Prepared, Runner, Task, Tilin
 from photonet.engine.tiles import magnify_window
 from photonet.errors import UsageError
 from photonet.nets.dncnn import DnCNN, fold_batch_norm
-from photonet.nets.noise_level import CELL, NoiseLevel, local_noise_level, log_error
+from photonet.nets.noise_level import CELL, NoiseLevel, local_noise_level, negative_log_likelihood, pool_levels
 from photonet.nets.unet import DenoisingUNet
 from photonet.photo import Photo
 
@@ -125,14 +125,14 @@ def published_loss(net: nn.Module, batch: Batch, progress: float) -> dict[str, T
 
 
 def level_loss(net: nn.Module, batch: Batch, progress: float) -> dict[str, Tensor]:
-    """Error of the noise level's logarithm."""
-    return {"loss": log_error(net(batch["noisy"]), batch["level"])}
+    """How unlikely the true noise levels are to the network."""
+    return {"loss": negative_log_likelihood(net(batch["noisy"]), batch["level"])}
 
 
 def noise_in(photo: Photo, options: DenoiseOptions, runner: Runner) -> Tensor:
     """The noise level: 1 1 h w cells of 16 pixels, estimated, or one number everywhere."""
     if options.sigma == "auto":
-        return runner.map("noise-level", photo)
+        return pool_levels(runner.map("noise-level", photo))
     return torch.full((1, 1, 1, 1), float(options.sigma) / 255)
 
 
@@ -229,7 +229,7 @@ def dncnn(channels: int, depth: int, summary: str) -> Network:
 
 
 UNET = Network(
-    summary="U-Net with a noise map, 3.1 M parameters, 0.25 MFLOP per pixel",
+    summary="U-Net with a noise map, 3.4 M parameters, 0.25 MFLOP per pixel",
     build=lambda config: DenoisingUNet(**config),
     config={"channels": 3, "widths": (64, 128, 256), "blocks": (1, 1, 2)},
     tiling=lambda net: Tiling(net.unet.stride, net.unet.radius, bytes_per_pixel=100),
@@ -242,13 +242,13 @@ UNET = Network(
 NOISE_LEVEL = Network(
     summary="noise level of each 16×16 pixels, used by --sigma auto",
     build=lambda config: NoiseLevel(**config),
-    config={"widths": (48, 64, 96)},
+    config={"widths": (48, 64, 64)},
     tiling=lambda net: Tiling(CELL, net.radius, Fraction(1, CELL), bytes_per_pixel=60),
     serves_task=False,
     training=DenoiseTraining,
     pair=add_noise,
     loss=level_loss,
-    score=lambda net, batch: -100 * log_error(net(batch["noisy"]), batch["level"]),
+    score=lambda net, batch: -negative_log_likelihood(net(batch["noisy"]), batch["level"]),
 )
 
 TASK = Task(

@@ -37,6 +37,14 @@ def test_correlated_has_standard_deviation_1(radius, width, generator):
     assert noise.square().mean().sqrt().item() == pytest.approx(1, abs=0.01 + 0.01 * radius)
 
 
+@pytest.mark.parametrize("width", [4, 5])
+@pytest.mark.parametrize("radius", [0.0, 0.5, 1.0])
+def test_correlated_of_small_pictures(width, radius, generator):
+    """Where the highest frequency, which even widths have once and odd ones do not, counts for much."""
+    noise = correlated((4000, 1, 4, width), torch.full((4000,), radius), generator)
+    assert noise.square().mean().sqrt().item() == pytest.approx(1, abs=0.015)
+
+
 @pytest.mark.parametrize("radius", [0.8, 1.5, 3.0])
 @pytest.mark.parametrize("distance", [1, 2, 3])
 @pytest.mark.parametrize("axis", [-2, -1])

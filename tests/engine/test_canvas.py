@@ -35,7 +35,9 @@ def test_picture_in_the_state_that_the_network_expects(random_photo):
     np.testing.assert_allclose(tensor[0].permute(1, 2, 0).numpy(), srgb_encode(photo.pixels), rtol=1e-5)
     photo = random_photo(4, 4, dtype=np.uint8)
     tensor = picture_of(photo, network(expects=ColorState.LINEAR))(Window(0, 0, 4, 4))
-    np.testing.assert_allclose(tensor[0].permute(1, 2, 0).numpy(), srgb_decode(photo.pixels / 255), rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(
+        tensor[0].permute(1, 2, 0).numpy(), srgb_decode(photo.pixels / 255), rtol=1e-4, atol=1e-6
+    )
 
 
 def test_gray_for_a_color_network(random_photo):

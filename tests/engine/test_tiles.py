@@ -131,4 +131,6 @@ def test_magnify_is_the_same_through_every_window(generator):
 
 
 def test_magnify_one_number():
-    assert torch.equal(magnify_window(torch.full((1, 1, 1, 1), 0.3), 16, Window(5, 9, 4, 6)), torch.full((1, 1, 4, 6), 0.3))
+    assert torch.equal(
+        magnify_window(torch.full((1, 1, 1, 1), 0.3), 16, Window(5, 9, 4, 6)), torch.full((1, 1, 4, 6), 0.3)
+    )

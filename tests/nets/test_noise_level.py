@@ -5,37 +5,38 @@ import math
 import pytest
 import torch
 
-from photonet.nets.noise_level import CELL, FLOOR, NoiseLevel, local_noise_level, log_error
+from photonet.nets.noise_level import (
+    CELL,
+    FLOOR,
+    NoiseLevel,
+    local_noise_level,
+    negative_log_likelihood,
+    pool_levels,
+)
 
 
-def test_parameters():
-    assert sum(parameter.numel() for parameter in NoiseLevel().parameters()) == 516_929
+@pytest.mark.parametrize("widths", [(48, 64, 64), (64, 96, 128)])
+def test_parameters(widths):
+    a, b, c = widths
+    head, blocks = 9 * 48 * a + a, sum(2 * (9 * w * w + w) for w in widths)
+    downs, tail = 4 * a * b + b + 4 * b * c + c, 2 * c + 2
+    assert sum(parameter.numel() for parameter in NoiseLevel(widths).parameters()) == head + blocks + downs + tail
 
 
 def test_shape(generator):
-    net = NoiseLevel((4, 4, 4)).eval()
-    level = net(torch.rand(2, 3, 32, 80, generator=generator))
-    assert level.shape == (2, 1, 2, 5)
-    assert level.dtype == torch.float32
-    assert (level >= 0).all()
+    estimate = NoiseLevel((4, 4, 4)).eval()(torch.rand(2, 3, 32, 80, generator=generator))
+    assert estimate.shape == (2, 2, 2, 5)
+    assert estimate.dtype == torch.float32
 
 
 def test_value():
-    """A body that gives 0 everywhere means exp(-2)."""
+    """A body that gives 0 everywhere means the typical level, with a scale of 1; the scale is bounded."""
     net = NoiseLevel((4, 4, 4)).eval()
     for tensor in (net.body[-1].weight, net.body[-1].bias):
         torch.nn.init.zeros_(tensor)
-    assert net(torch.zeros(1, 3, 16, 16)).item() == pytest.approx(math.exp(-2) - FLOOR, rel=1e-6)
-    net.body[-1].bias.data.fill_(-20.0)  # far below the floor
-    assert net(torch.zeros(1, 3, 16, 16)).item() == 0
-
-
-def test_gradient_below_the_floor():
-    """While it learns, an estimate below the floor is not stuck there."""
-    net = NoiseLevel((4, 4, 4)).train()
-    net.body[-1].bias.data.fill_(-20.0)
-    net(torch.zeros(1, 3, 16, 16)).sum().backward()
-    assert net.body[-1].bias.grad.item() > 0
+    assert net(torch.zeros(1, 3, 16, 16)).flatten().tolist() == [-3, 0]
+    net.body[-1].bias.data.fill_(50.0)
+    assert net(torch.zeros(1, 3, 16, 16)).flatten().tolist() == [47, 2]
 
 
 def test_error_config():
@@ -66,15 +67,34 @@ def test_local_noise_level_at_the_border():
     assert level[1, 1].item() == pytest.approx(0.3 * math.sqrt(1 / 9))
 
 
-def test_log_error_value():
-    truth = torch.tensor([0.1, 0.02])
-    assert log_error(truth, truth).item() == 0
-    twice = 2 * (truth + FLOOR) - FLOOR
-    assert log_error(twice, truth).item() == pytest.approx(math.log(2), rel=1e-5)
-    assert log_error(torch.tensor([-1.0]), torch.tensor([0.0])).item() == pytest.approx(math.log(10), rel=1e-5)
+def test_likelihood_value():
+    truth = torch.full((1, 1, 2, 2), 0.1)
+    right = torch.stack([(truth + FLOOR).log()[:, 0], torch.full((1, 2, 2), -1.0)], 1)
+    assert negative_log_likelihood(right, truth).item() == pytest.approx(-1)
+    off = right + torch.tensor([0.5, 0.0]).view(1, 2, 1, 1)
+    assert negative_log_likelihood(off, truth).item() == pytest.approx(0.5 * math.e - 1)
 
 
-def test_log_error_gradient():
-    truth = torch.tensor([0.1, 0.02, 0.3], dtype=torch.float64)
-    estimate = torch.tensor([0.2, 0.01, 0.29], dtype=torch.float64, requires_grad=True)
-    assert torch.autograd.gradcheck(lambda value: log_error(value, truth), estimate)
+def test_likelihood_gradient():
+    truth = torch.rand(1, 1, 2, 3, dtype=torch.float64) + 0.05
+    estimate = torch.randn(1, 2, 2, 3, dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradcheck(lambda value: negative_log_likelihood(value, truth), estimate)
+
+
+def estimate_of(levels, scales):
+    return torch.stack([(torch.tensor(levels) + FLOOR).log(), torch.tensor(scales).log()])[None].reshape(1, 2, 1, -1)
+
+
+def test_pooled_levels_agree_where_only_unsure_cells_differ():
+    pooled = pool_levels(estimate_of([0.1, 0.1, 0.1, 0.3], [0.02, 0.02, 0.02, 1.0]))
+    assert pooled.flatten().tolist() == pytest.approx([0.1] * 4, rel=0.01)
+
+
+def test_pooled_levels_keep_what_is_sure():
+    levels = [0.05, 0.1, 0.05, 0.1]
+    pooled = pool_levels(estimate_of(levels, [0.02] * 4))
+    assert pooled.flatten().tolist() == pytest.approx(levels, rel=0.01)
+
+
+def test_pooled_level_of_one_cell():
+    assert pool_levels(estimate_of([0.07], [0.3])).item() == pytest.approx(0.07, rel=1e-5)

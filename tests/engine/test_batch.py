@@ -1,0 +1,309 @@
+"""Many pictures in one go: what is broken stops no other, and nothing is lost, overwritten or left half done."""
+
+import os
+import struct
+import threading
+import zlib
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch import Tensor, nn
+
+from photonet.engine import batch
+from photonet.engine.batch import Outcome, Output, run_batch
+from photonet.engine.device import Device
+from photonet.engine.infer import Engine
+from photonet.engine.plan import Job, plan
+from photonet.engine.task import Network, Options, Prepared, Runner, Task, Tiling, one_by_one, prepare_picture
+from photonet.errors import InputError, UsageError
+from photonet.photo import Photo
+
+BAD_WIDTH = 13  # pictures this wide make the task fail
+
+
+class Negative(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.white = nn.Parameter(torch.ones(()))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.white - x
+
+
+def prepare(photos: Sequence[Photo], options: Any, runner: Runner) -> Prepared:
+    if photos[0].width == BAD_WIDTH:
+        raise ZeroDivisionError("a fault in the task")
+    return prepare_picture(photos, options, runner)
+
+
+NETWORK = Network("negative", lambda config: Negative(), lambda net: Tiling(bytes_per_pixel=8))
+TASK = Task("negate", "Make negatives.", {"negative": NETWORK}, prepare=prepare)
+
+
+@pytest.fixture
+def engine() -> Engine:
+    made = Engine(TASK, Device(torch.device("cpu"), torch.float32), {})
+    made.add("negative", Negative())
+    return made
+
+
+def picture(path: Path, seed: int = 0, width: int = 20) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pixels = np.random.default_rng(seed).integers(0, 255, (15, width, 3), np.uint8)
+    Image.fromarray(pixels).save(path, **({"quality": 100} if path.suffix == ".jpg" else {}))
+    return path
+
+
+def chunk(kind: bytes, content: bytes) -> bytes:
+    """One chunk of a PNG."""
+    return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Twelve files, five of which are broken."""
+    here = tmp_path / "in"
+    for number in range(7):
+        picture(here / f"{number}.{'jpg' if number % 2 else 'png'}", number)
+    (here / "cut.jpg").write_bytes(picture(here / "whole.jpg").read_bytes()[:400])
+    (here / "whole.jpg").unlink()
+    (here / "text.jpg").write_text("this is no picture")
+    (here / "empty.png").touch()
+    header = chunk(b"IHDR", struct.pack(">2I5B", 60000, 60000, 8, 2, 0, 0, 0))
+    (here / "bomb.png").write_bytes(b"\x89PNG\r\n\x1a\n" + header + chunk(b"IDAT", zlib.compress(bytes(100))))
+    (here / "dangling.png").symlink_to(here / "nowhere.png")
+    return here
+
+
+def jobs_of(source: Path, out: Path, **options: Any) -> list[Job]:
+    return plan([str(source)], f"{out}/", "negate", one_by_one, **options)
+
+
+def run(engine: Engine, jobs: Sequence[Job], output: Output | None = None, **options: Any) -> list[Outcome]:
+    return list(run_batch(engine, Options(), jobs, output or Output(), **options))
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+def test_broken_files_stop_no_other(engine: Engine, folder: Path, tmp_path: Path, workers: int):
+    jobs = jobs_of(folder, tmp_path / "out")
+    outcomes = run(engine, jobs, workers=workers)
+    assert Counter(outcome.status for outcome in outcomes) == {"done": 7, "failed": 5}
+    failed = {outcome.job.inputs[0].name: outcome.error for outcome in outcomes if outcome.error}
+    assert failed.keys() == {"cut.jpg", "text.jpg", "empty.png", "bomb.png", "dangling.png"}
+    assert all(isinstance(error, InputError) and name in str(error) for name, error in failed.items())
+    assert "60000" in str(failed["bomb.png"])
+    assert sorted(os.listdir(tmp_path / "out")) == ["0.png", "1.jpg", "2.png", "3.jpg", "4.png", "5.jpg", "6.png"]
+
+
+def test_value(engine: Engine, tmp_path: Path):
+    source = picture(tmp_path / "in" / "a.png")
+    (outcome,) = run(engine, jobs_of(source, tmp_path / "out"))
+    assert (outcome.status, outcome.network, outcome.error) == ("done", "negative", None)
+    assert outcome.seconds > 0
+    with Image.open(source) as before, Image.open(tmp_path / "out" / "a.png") as after:
+        assert np.array_equal(np.asarray(after), 255 - np.asarray(before))
+
+
+def test_order_of_outcomes(engine: Engine, folder: Path, tmp_path: Path):
+    jobs = jobs_of(folder, tmp_path / "out")
+    for name in ("1.jpg", "4.png", "6.png"):
+        picture(tmp_path / "out" / name)
+    outcomes = run(engine, jobs, Output(skip_existing=True), workers=4)
+    assert [outcome.job for outcome in outcomes] == jobs
+    assert [o.job.output.name for o in outcomes if o.status == "skipped"] == ["1.jpg", "4.png", "6.png"]
+
+
+def test_each_outcome_comes_once_its_file_is_written(engine: Engine, folder: Path, tmp_path: Path):
+    for outcome in run_batch(engine, Options(), jobs_of(folder, tmp_path / "out"), Output(), workers=3):
+        assert outcome.job.output.exists() == (outcome.status == "done")
+
+
+def test_fault_in_one_picture(engine: Engine, tmp_path: Path):
+    for number in range(4):
+        picture(tmp_path / "in" / f"{number}.png", width=BAD_WIDTH if number == 1 else 20)
+    outcomes = run(engine, jobs_of(tmp_path / "in", tmp_path / "out"))
+    assert [outcome.status for outcome in outcomes] == ["done", "failed", "done", "done"]
+    assert isinstance(outcomes[1].error, ZeroDivisionError)
+
+
+def test_fault_while_writing(engine: Engine, tmp_path: Path):
+    for number in range(3):
+        picture(tmp_path / "in" / f"{number}.png")
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "1.png").symlink_to(tmp_path / "nowhere" / "x.png")  # a name that is taken, and no file
+    outcomes = run(engine, jobs_of(tmp_path / "in", tmp_path / "out"))
+    assert [outcome.status for outcome in outcomes] == ["done", "failed", "done"]
+    assert not (tmp_path / "nowhere").exists()
+
+
+def test_fail_fast(engine: Engine, tmp_path: Path):
+    for number in range(6):
+        picture(tmp_path / "in" / f"{number}.png", width=BAD_WIDTH if number == 2 else 20)
+    outcomes = run(engine, jobs_of(tmp_path / "in", tmp_path / "out"), fail_fast=True)
+    assert [outcome.status for outcome in outcomes] == ["done", "done", "failed"]
+    assert sorted(os.listdir(tmp_path / "out")) == ["0.png", "1.png"]
+
+
+def test_outputs_that_exist_are_kept(engine: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    picture(tmp_path / "in" / "a.png")
+    target = tmp_path / "out" / "a.png"
+    target.parent.mkdir()
+    target.write_text("precious")
+    jobs = jobs_of(tmp_path / "in", tmp_path / "out")
+    (outcome,) = run(engine, jobs)
+    assert isinstance(outcome.error, UsageError)
+    assert "--overwrite" in str(outcome.error)
+    (outcome,) = run(engine, jobs, Output(skip_existing=True))
+    assert outcome.status == "skipped"
+    assert target.read_text() == "precious"
+    (outcome,) = run(engine, jobs, Output(overwrite=True))
+    assert outcome.status == "done"
+    assert Image.open(target).size == (20, 15)
+
+
+def test_skipped_pictures_are_not_read(engine: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    for name in "ab":
+        picture(tmp_path / "in" / f"{name}.png")
+    picture(tmp_path / "out" / "a.png")
+    opened: list[str] = []
+    original = batch.read
+    monkeypatch.setattr(batch, "read", lambda path: opened.append(path.name) or original(path))
+    run(engine, jobs_of(tmp_path / "in", tmp_path / "out"), Output(skip_existing=True))
+    assert opened == ["b.png"]
+
+
+def test_only_a_few_pictures_are_held(engine: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    for number in range(12):
+        picture(tmp_path / "in" / f"{number:02}.png")
+    lock, held, most = threading.Lock(), 0, 0
+    original_read, original_write = batch.read, batch.write
+
+    def read(path: Path) -> Photo:
+        nonlocal held, most
+        with lock:
+            held += 1
+            most = max(most, held)
+        return original_read(path)
+
+    def write(*arguments: Any, **options: Any) -> Any:
+        nonlocal held
+        with lock:
+            held -= 1
+        return original_write(*arguments, **options)
+
+    monkeypatch.setattr(batch, "read", read)
+    monkeypatch.setattr(batch, "write", write)
+    assert len(run(engine, jobs_of(tmp_path / "in", tmp_path / "out"))) == 12
+    assert held == 0
+    assert most <= 4  # one read ahead, one computed, one written, one that waits to be written
+
+
+def test_abandoned_batch_finishes_what_it_writes(engine: Engine, tmp_path: Path):
+    for number in range(8):
+        picture(tmp_path / "in" / f"{number}.png")
+    outcomes = run_batch(engine, Options(), jobs_of(tmp_path / "in", tmp_path / "out"), Output())
+    next(outcomes)
+    outcomes.close()  # type: ignore[attr-defined]
+    written = os.listdir(tmp_path / "out")
+    assert 1 <= len(written) < 8
+    assert all(Image.open(tmp_path / "out" / name).size == (20, 15) for name in written)
+
+
+def test_warnings(engine: Engine, tmp_path: Path):
+    Image.new("RGBA", (20, 15), (1, 2, 3, 4)).save(tmp_path / "a.png")
+    (outcome,) = run(engine, jobs_of(tmp_path / "a.png", tmp_path / "out", format="jpeg"), Output(format="jpeg"))
+    assert any("alpha" in warning for warning in outcome.warnings)
+
+
+def test_more_bits_than_the_input(engine: Engine, tmp_path: Path):
+    with torch.no_grad():
+        engine.loaded("negative").module.white.mul_(0.999)
+    picture(tmp_path / "a.png")
+    run(engine, jobs_of(tmp_path / "a.png", tmp_path / "out", format="tiff"), Output("tiff", bit_depth=16))
+    import tifffile
+
+    result = tifffile.imread(tmp_path / "out" / "a.tif")
+    assert result.dtype == np.uint16
+    assert (result % 257 != 0).any()  # 8 bits widened to 16 would be multiples of 257
+
+
+def test_folders_of_folders(engine: Engine, tmp_path: Path):
+    for name in ("a.png", "x/a.png", "x/y/b.png", "x/.hidden.png"):
+        picture(tmp_path / "in" / name)
+    run(engine, jobs_of(tmp_path / "in", tmp_path / "out", recursive=True))
+    found = sorted(p.relative_to(tmp_path / "out").as_posix() for p in (tmp_path / "out").rglob("*.png"))
+    assert found == ["a.png", "x/a.png", "x/y/b.png"]
+    assert [job.inputs[0].name for job in jobs_of(tmp_path / "in", tmp_path / "two")] == ["a.png"]
+
+
+@pytest.mark.parametrize("named", ["in", "."])
+def test_results_below_the_inputs_are_no_inputs(
+    engine: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, named: str
+):
+    for name in ("a.png", "x/b.png"):
+        picture(tmp_path / "in" / name)
+    monkeypatch.chdir(tmp_path if named == "in" else tmp_path / "in")
+    out = Path(named) / "clean"
+    for _ in range(2):
+        outcomes = run(engine, jobs_of(Path(named), out, recursive=True), Output(skip_existing=True))
+        assert sorted(o.job.inputs[0].name for o in outcomes) == ["a.png", "b.png"]
+
+
+def test_inputs_below_the_results_are_inputs(tmp_path: Path):
+    picture(tmp_path / "all" / "raw" / "a.png")
+    (job,) = jobs_of(tmp_path / "all" / "raw", tmp_path / "all")
+    assert job.output == tmp_path / "all" / "a.png"
+
+
+def test_same_name_two_formats(engine: Engine, tmp_path: Path):
+    for name in ("a.jpg", "a.png", "b.png"):
+        picture(tmp_path / "in" / name, seed=len(name) + ord(name[2]))
+    outcomes = run(engine, jobs_of(tmp_path / "in", tmp_path / "out", format="png"), Output("png"))
+    assert [outcome.status for outcome in outcomes] == ["done"] * 3
+    assert sorted(os.listdir(tmp_path / "out")) == ["a_jpg.png", "a_png.png", "b.png"]
+    with Image.open(tmp_path / "in" / "a.png") as before, Image.open(tmp_path / "out" / "a_png.png") as after:
+        assert np.array_equal(np.asarray(after), 255 - np.asarray(before))
+
+
+def test_temporary_files_are_no_inputs(tmp_path: Path):
+    picture(tmp_path / "in" / "a.png")
+    (tmp_path / "in" / ".a.png.01234567.tmp").write_bytes(b"half")
+    (tmp_path / "in" / "._a.png").write_bytes(b"what a Mac leaves")
+    assert [job.inputs[0].name for job in jobs_of(tmp_path / "in", tmp_path / "out")] == ["a.png"]
+
+
+class TestShard:
+    @pytest.fixture
+    def source(self, tmp_path: Path) -> Path:
+        for number in range(20):
+            picture(tmp_path / "in" / f"{number}.jpg")
+            picture(tmp_path / "in" / f"{number}.png")
+        return tmp_path / "in"
+
+    def test_parts_make_the_whole(self, source: Path, tmp_path: Path):
+        whole = jobs_of(source, tmp_path / "out", format="png")
+        parts = [jobs_of(source, tmp_path / "out", format="png", shard=f"{part}/3") for part in (1, 2, 3)]
+        assert all(parts)
+        assert sorted((job for part in parts for job in part), key=whole.index) == whole
+
+    def test_outputs_of_different_parts_differ(self, source: Path, tmp_path: Path):
+        outputs = [
+            job.output for part in (1, 2, 3) for job in jobs_of(source, tmp_path / "o", format="png", shard=f"{part}/3")
+        ]
+        assert len(set(outputs)) == len(outputs) == 40
+
+    def test_the_same_wherever_the_folder_lies(self, source: Path, tmp_path: Path):
+        here = [job.inputs[0].name for job in jobs_of(source, tmp_path / "out", shard="2/5")]
+        source.rename(tmp_path / "elsewhere")
+        assert [job.inputs[0].name for job in jobs_of(tmp_path / "elsewhere", tmp_path / "out", shard="2/5")] == here
+
+    @pytest.mark.parametrize("shard", ["0/3", "4/3", "1", "a/b", "1/0", "-1/3"])
+    def test_error(self, source: Path, tmp_path: Path, shard: str):
+        with pytest.raises(UsageError, match="--shard"):
+            jobs_of(source, tmp_path / "out", shard=shard)

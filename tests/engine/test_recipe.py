@@ -1,0 +1,73 @@
+"""Recipes: the learning rate by hand, and errors that name every wrong field."""
+
+import pytest
+from pydantic import Field
+
+from photonet.engine.checkpoint import shipped
+from photonet.engine.recipe import Recipe, make_options, make_recipe, read_recipe
+from photonet.engine.task import Options
+from photonet.errors import UsageError
+
+
+@pytest.mark.parametrize(
+    ("step", "rate"),
+    [(0, 0.25), (1, 0.5), (2, 0.75), (3, 1), (4, 1), (12, 1), (13, 0.875), (16, 0.5), (19, 0.125), (20, 0), (25, 0)],
+)
+def test_value_rate(step, rate):
+    """20 steps, 3 of warm-up, the last 40 % decay: 8 steps."""
+    recipe = Recipe(task="denoise", network="unet", lr=2.0, warmup=3, decay=0.4)
+    assert recipe.rate(step, 20) == pytest.approx(2 * rate)
+
+
+def test_value_rate_without_warmup_and_decay():
+    recipe = Recipe(task="denoise", network="unet", lr=2.0, warmup=0, decay=0)
+    assert [recipe.rate(step, 5) for step in range(5)] == [2.0] * 5
+
+
+def test_read(tmp_path):
+    path = tmp_path / "mine.toml"
+    path.write_text('task = "denoise"\nnetwork = "unet"\nsteps = 10\nlr = 1e-3\n[training]\ncamera = 0.3\n')
+    recipe = read_recipe(path, {"steps": 20})
+    assert (recipe.steps, recipe.lr, recipe.training) == (20, 1e-3, {"camera": 0.3})
+    assert recipe.batch == Recipe.model_fields["batch"].default
+
+
+def test_shipped_recipes_are_read():
+    recipes = [read_recipe(path, {}) for path in sorted(shipped()[0].parent.glob("*.toml"))]
+    assert recipes
+    assert all(recipe.licence and recipe.sources for recipe in recipes)
+
+
+def test_error_unknown_field():
+    with pytest.raises(UsageError, match="steeps: Extra inputs are not permitted") as caught:
+        make_recipe({"task": "denoise", "network": "unet", "steeps": 10}, "mine.toml")
+    assert caught.value.where == "mine.toml"
+
+
+def test_error_all_fields_are_named():
+    with pytest.raises(UsageError) as caught:
+        make_recipe({"task": "denoise", "lr": -1, "optimizer": "sgd", "crop": 4}, "mine.toml")
+    for field in ("network", "lr", "optimizer", "crop"):
+        assert f"{field}: " in caught.value.what
+
+
+def test_error_file(tmp_path):
+    path = tmp_path / "mine.toml"
+    with pytest.raises(UsageError, match="cannot be read"):
+        read_recipe(path, {})
+    path.write_text("steps = = 3")
+    with pytest.raises(UsageError, match="is not TOML"):
+        read_recipe(path, {})
+
+
+class Sharpen(Options):
+    amount: float = Field(1.0, ge=0)
+    radius: float = 2.0
+
+
+def test_options():
+    assert make_options(Sharpen, {"amount": "0.5"}) == Sharpen(amount=0.5)
+    with pytest.raises(UsageError) as caught:
+        make_options(Sharpen, {"amount": -1, "radius": "wide", "color": 1})
+    for field in ("amount", "radius", "color"):
+        assert f"{field}: " in caught.value.what

@@ -1,0 +1,308 @@
+"""The training loop, on a network of a few hundred weights that knows no task."""
+
+import json
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch import Generator, Tensor, nn
+
+from photonet.engine import checkpoint
+from photonet.engine.checkpoint import Card
+from photonet.engine.data import Batch, Source
+from photonet.engine.device import Device
+from photonet.engine.recipe import Recipe
+from photonet.engine.task import Network, Options, Tiling
+from photonet.engine.train import train
+from photonet.errors import InputError, UsageError, WeightsError
+
+CPU = Device(torch.device("cpu"), torch.float32)
+TINY = {"crop": 16, "batch": 2, "validation_crop": 16, "warmup": 2, "lr": 3e-3}
+
+
+class Noise(Options):
+    sigma: float = 0.1
+
+
+class Blur(nn.Module):
+    """Two convolutions wide enough for Muon, with a batch norm between, so that buffers are saved as well."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.body = nn.Sequential(nn.Conv2d(3, 32, 1), nn.Conv2d(32, 32, 1), nn.BatchNorm2d(32), nn.Conv2d(32, 3, 1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x - self.body(x)
+
+
+def pair(crops: Batch, generator: Generator, options: Any) -> Batch:
+    clean = crops["target"]
+    noisy = crops.get("input", clean + options.sigma * torch.randn(clean.shape, generator=generator))
+    return {"noisy": noisy, "clean": clean}
+
+
+def loss(net: nn.Module, batch: Batch, progress: float) -> dict[str, Tensor]:
+    return {"loss": (net(batch["noisy"]) - batch["clean"]).square().mean()}
+
+
+def network(**changes: Any) -> Network:
+    fields: dict[str, Any] = {
+        "summary": "toy",
+        "build": lambda config: Blur(),
+        "tiling": lambda net: Tiling(),
+        "training": Noise,
+        "pair": pair,
+        "loss": loss,
+        "score": lambda net, batch: -(net(batch["noisy"]) - batch["clean"]).square().mean(),
+    }
+    return Network(**{**fields, **changes})
+
+
+@pytest.fixture
+def sources(tmp_path: Path) -> list[Source]:
+    """Four pictures of different sizes, one smaller than a crop."""
+    found = []
+    for number, size in enumerate(((40, 30), (12, 50), (20, 20), (33, 17))):
+        pixels = np.random.default_rng(number).integers(0, 255, (*size, 3), np.uint8)
+        path = tmp_path / f"{number}.png"
+        Image.fromarray(pixels).save(path)
+        found.append(Source(path.name, (path,)))
+    return found
+
+
+Trainer = Callable[..., Path]
+
+
+@pytest.fixture
+def trained(sources: list[Source]) -> Trainer:
+    """`trained(folder, steps=6)` gives the folder of a finished run."""
+
+    def run(folder: Path, net: Network | None = None, *, of: list[Source] | None = None, **options: Any) -> Path:
+        fields = {key: options.pop(key) for key in list(options) if key in Recipe.model_fields}
+        recipe = Recipe(task="toy", network="blur", **{**TINY, "steps": 6, **fields})
+        used = sources if of is None else of
+        weights = train(recipe, net or network(), (used[1:], used[:1]), folder, CPU, **options)
+        assert weights == folder / "weights.safetensors"
+        return folder
+
+    return run
+
+
+def stop_after(steps: int) -> Callable[[], bool]:
+    """A stop button that is pressed after so many steps."""
+    left = iter([False] * (steps - 1) + [True])
+    return lambda: next(left)
+
+
+def log(folder: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
+
+
+def losses(folder: Path) -> dict[int, float]:
+    return {line["step"]: line["loss"] for line in log(folder) if "loss" in line}
+
+
+def state(folder: Path, name: str = "resume.pt") -> dict[str, Any]:
+    return torch.load(folder / name, weights_only=True)
+
+
+def assert_same(first: Any, second: Any, where: str = "state") -> None:
+    """Equal to the last bit, all the way down."""
+    if isinstance(first, Tensor):
+        assert torch.equal(first, second), where
+    elif isinstance(first, dict):
+        assert first.keys() == second.keys(), where
+        for key in first:
+            assert_same(first[key], second[key], f"{where}.{key}")
+    elif isinstance(first, list | tuple):
+        assert len(first) == len(second), where
+        for index, (one, other) in enumerate(zip(first, second, strict=True)):
+            assert_same(one, other, f"{where}.{index}")
+    else:
+        assert first == second, where
+
+
+def test_files_of_a_run(trained: Trainer, tmp_path: Path):
+    reported: list[dict] = []
+    folder = trained(tmp_path / "run", steps=50, report=reported.append, sources=("toys",), licence="CC0")
+    assert {"weights.safetensors", "resume.pt", "before-decay.pt", "log.jsonl"} <= {f.name for f in folder.iterdir()}
+    assert reported == log(folder)
+    first, *_ = log(folder)
+    assert len(first["one_batch_loss"]) == 5
+    assert first["one_batch_loss"][-1] < first["one_batch_loss"][0]
+    assert 0 < first["update_to_weight"] < 1
+    assert [line["step"] for line in log(folder) if "validation" in line] == [0, 31, 50]
+    assert losses(folder).keys() == {50}
+    card, tensors = checkpoint.read_tensors(folder / "weights.safetensors")
+    assert (card.task, card.network, card.licence, card.data.count) == ("toy", "blur", "CC0", 3)
+    assert card.data.sources == ("toys",)
+    assert card.recipe["steps"] in (31, 50)
+    assert card.recipe["optimizer"] == "muon"
+    assert tensors.keys() == Blur().state_dict().keys()
+
+
+def test_it_learns(trained: Trainer, tmp_path: Path):
+    folder = trained(tmp_path / "run", steps=120, lr=1e-2)
+    scores = [line["validation"] for line in log(folder) if "validation" in line]
+    assert scores[-1] > scores[0] / 2  # the score is minus the error
+    assert losses(folder)[100] < losses(folder)[50]
+
+
+def test_same_seed_same_run(trained: Trainer, tmp_path: Path):
+    first, again = (trained(tmp_path / name, steps=4) for name in ("first", "again"))
+    other = trained(tmp_path / "other", steps=4, seed=1)
+    assert_same(state(first)["module"], state(again)["module"])
+    assert not torch.equal(state(first)["module"]["body.0.weight"], state(other)["module"]["body.0.weight"])
+
+
+@pytest.mark.parametrize("optimizer", ["muon", "adamw"])
+@pytest.mark.parametrize("stop", [1, 23, 50, 51])
+def test_resumed_equals_uninterrupted(trained: Trainer, tmp_path: Path, optimizer: str, stop: int):
+    options = {"steps": 60, "optimizer": optimizer, "clip": 0.5, "accumulate": 2 if stop == 23 else 1}
+    whole = trained(tmp_path / "whole", **options)
+    trained(tmp_path / "parts", **options, stop=stop_after(stop))
+    assert state(tmp_path / "parts")["step"] == stop
+    parts = trained(tmp_path / "parts", **options, resume=True)
+    for key in ("module", "optimizer", "ema", "step", "steps", "losses"):
+        assert_same(state(whole)[key], state(parts)[key], key)
+    assert losses(parts) == losses(whole)
+    assert log(parts)[-1]["validation"] == log(whole)[-1]["validation"]
+
+
+def test_longer_from_before_the_decay(trained: Trainer, tmp_path: Path):
+    trained(tmp_path / "short", steps=10, decay=0.4)
+    kept = state(tmp_path / "short", "before-decay.pt")
+    assert kept["step"] == 7  # steps 0 to 6 ran at the full rate: the rate of step 7 is the first to fall
+    folder = tmp_path / "longer"
+    folder.mkdir()
+    (tmp_path / "short" / "before-decay.pt").rename(folder / "resume.pt")
+    trained(folder, steps=30, decay=0.4, resume=True)
+    whole = trained(tmp_path / "whole", steps=30, decay=0.4)
+    # all 7 steps ran at the rate that they have in the longer training too
+    assert_same(state(folder)["module"], state(whole)["module"])
+
+
+def test_more_steps_after_the_end(trained: Trainer, tmp_path: Path):
+    trained(tmp_path / "run", steps=4)
+    folder = trained(tmp_path / "run", steps=7, resume=True)
+    assert state(folder)["step"] == 7
+
+
+def test_minutes(trained: Trainer, tmp_path: Path):
+    trained(tmp_path / "run", steps=1_000_000, minutes=0.02)
+    found = state(tmp_path / "run")
+    assert found["steps"] == found["step"]
+    assert 10 < found["step"] < 100_000
+    assert 0.6 < found["seconds"] < 10  # 1.2 s were allowed
+    rates = [line["lr"] for line in log(tmp_path / "run") if "lr" in line]
+    assert rates[-1] < max(rates)
+
+
+def test_init(trained: Trainer, tmp_path: Path):
+    torch.manual_seed(9)
+    module = Blur()
+    checkpoint.save(tmp_path / "w.safetensors", Card(task="toy", network="blur"), module.state_dict(), torch.float32)
+    trained(tmp_path / "run", steps=1, lr=1e-12, init=tmp_path / "w.safetensors", optimizer="adamw")
+    torch.testing.assert_close(state(tmp_path / "run")["module"]["body.0.weight"], module.body[0].weight.data)
+    wrong = {"body.0.weight": torch.zeros(1)}
+    checkpoint.save(tmp_path / "wrong.safetensors", Card(task="toy", network="blur"), wrong)
+    with pytest.raises(WeightsError, match="missing body"):
+        trained(tmp_path / "other", init=tmp_path / "wrong.safetensors")
+
+
+def test_gradients_that_are_not_finite_are_left_out(trained: Trainer, tmp_path: Path):
+    def broken(net: nn.Module, batch: Batch, progress: float) -> dict[str, Tensor]:
+        value = loss(net, batch, progress)["loss"]
+        return {"loss": value * (math.inf if 0.3 < progress < 0.6 else 1)}  # steps 2 and 3 of 6
+
+    before = trained(tmp_path / "before", steps=6, stop=stop_after(2))
+    during = trained(tmp_path / "during", network(loss=broken), steps=6, stop=stop_after(4))
+    for name, weight in state(before)["module"].items():
+        if "running" not in name and "tracked" not in name:
+            assert torch.equal(state(during)["module"][name], weight), name
+    after = trained(tmp_path / "during", network(loss=broken), steps=6, resume=True)
+    assert all(tensor.isfinite().all() for tensor in state(after)["module"].values())
+    assert not torch.equal(state(after)["module"]["body.0.weight"], state(before)["module"]["body.0.weight"])
+
+
+def test_the_best_weights_are_kept(trained: Trainer, tmp_path: Path):
+    values = iter([0.0, 3.0, 1.0])
+    scored = network(score=lambda net, batch: torch.tensor(next(values)))
+    trained(tmp_path / "run", scored, steps=10, decay=0.4)
+    card = checkpoint.read_card(tmp_path / "run" / "weights.safetensors")
+    assert (card.recipe["steps"], card.recipe["validation"]["score"]) == (7, 3.0)
+
+
+def test_progress_runs_from_0_to_1(trained: Trainer, tmp_path: Path):
+    seen: list[float] = []
+
+    def remember(net: nn.Module, batch: Batch, progress: float) -> dict[str, Tensor]:
+        seen.append(progress)
+        return loss(net, batch, progress)
+
+    trained(tmp_path / "run", network(loss=remember), steps=4)
+    assert seen[5:] == [0, 0.25, 0.5, 0.75]  # after the five of the check on one batch
+
+
+def test_recipe_reaches_the_pairs(trained: Trainer, tmp_path: Path):
+    seen: list[float] = []
+
+    def remember(crops: Batch, generator: Generator, options: Any) -> Batch:
+        seen.append(options.sigma)
+        return pair(crops, generator, options)
+
+    trained(tmp_path / "run", network(pair=remember), steps=2, training={"sigma": 0.25})
+    assert set(seen) == {0.25}
+
+
+def test_folder_in_use(trained: Trainer, tmp_path: Path):
+    trained(tmp_path / "run", steps=2)
+    with pytest.raises(UsageError, match="--resume"):
+        trained(tmp_path / "run", steps=2)
+    with pytest.raises(UsageError, match="nothing to resume"):
+        trained(tmp_path / "new", steps=2, resume=True)
+
+
+def test_network_without_training(trained: Trainer, tmp_path: Path):
+    with pytest.raises(UsageError, match="cannot be trained"):
+        trained(tmp_path / "run", network(loss=None))
+
+
+class TestPairs:
+    def paired(self, tmp_path: Path, second: tuple[int, int]) -> list[Source]:
+        found = []
+        for number in range(2):
+            files = []
+            for kind, size in (("input", (20, 30)), ("target", second)):
+                path = tmp_path / kind / f"{number}.png"
+                path.parent.mkdir(exist_ok=True)
+                Image.fromarray(np.full((*size, 3), 60 if kind == "input" else 180, np.uint8)).save(path)
+                files.append(path)
+            found.append(Source(str(number), tuple(files)))
+        return found
+
+    def test_own_pairs(self, trained: Trainer, tmp_path: Path):
+        seen: list[Batch] = []
+
+        def remember(crops: Batch, generator: Generator, options: Any) -> Batch:
+            seen.append(crops)
+            return pair(crops, generator, options)
+
+        trained(tmp_path / "run", network(pair=remember), of=self.paired(tmp_path, (20, 30)), steps=2)
+        assert all((crops["input"] == 60 / 255).all() and (crops["target"] == 180 / 255).all() for crops in seen)
+
+    def test_sizes_differ(self, trained: Trainer, tmp_path: Path):
+        steps: list[float] = []
+
+        def remember(net: nn.Module, batch: Batch, progress: float) -> dict[str, Tensor]:
+            steps.append(progress)
+            return loss(net, batch, progress)
+
+        with pytest.raises(InputError, match="differ in size"):
+            trained(tmp_path / "run", network(loss=remember), of=self.paired(tmp_path, (30, 20)))
+        assert steps == []
