@@ -76,7 +76,8 @@ def add_noise(batch: Batch, generator: Generator, options: DenoiseTraining) -> B
     if "input" in batch:
         return _with_map(batch["input"], clean, generator)
     cameras = round(len(clean) * options.camera) if clean.shape[1] == 3 else 0
-    photos = soften(clean[:cameras], uniform(cameras, 1, 2, generator)).clamp(0, 1)
+    magnification = uniform(cameras, 0, 2, generator).clamp_min(1)  # half of them are as sharp as they came
+    photos = soften(clean[:cameras], magnification).clamp(0, 1)
     grain = draw_grain(cameras, options.grain[0] / 255, options.grain[1] / 255, generator)
     sigma = uniform(len(clean) - cameras, *options.sigma, generator).view(-1, 1, 1, 1) / 255
     plain = clean[cameras:] + white(clean[cameras:].shape, generator) * sigma

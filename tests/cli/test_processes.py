@@ -3,11 +3,13 @@
 import os
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import pytest
 import torch
 from PIL import Image
 from running import Command, picture, start
@@ -31,6 +33,16 @@ def finish(process: subprocess.Popen[str]) -> tuple[int, str, str]:
     """Exit code, stdout and stderr."""
     out, err = process.communicate(timeout=PATIENCE_S)
     return process.returncode, out, err
+
+
+@pytest.mark.parametrize("words", ["info photo.png", "models --help", "train --help", "eval --help", "denoize"])
+def test_light_commands_import_no_torch(words: str, tmp_path: Path):
+    picture(tmp_path / "photo.png")
+    probe = "import sys; from photonet_cli.main import main\ntry: main()\nfinally: print('torch' in sys.modules)"
+    command = [sys.executable, "-c", probe, *words.split()]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=PATIENCE_S)
+    assert done.returncode == (2 if words == "denoize" else 0), done.stderr
+    assert done.stdout.splitlines()[-1] == "False"
 
 
 def test_kill_and_go_on(photonet: Command, small_weights: dict[str, Path], tmp_path: Path):
