@@ -48,7 +48,8 @@ def command(name: str) -> Callable[..., None]:
         if not pictures:
             raise InputError("no pictures in this folder", data)
         trials = task.trials(make_options(task.trial_options, flags.values_of(task.trial_options, fields)))
-        engine = Engine(task, pick_device(device, precision), checkpoint.choose(task, weights or []), net=net)
+        files, net = checkpoint.choose(task, weights or [], net)
+        engine = Engine(task, pick_device(device, precision), files, net=net)
         methods = task.baselines() if baselines else {}
 
         def options(changes: Mapping[str, Any]) -> Any:

@@ -69,7 +69,7 @@ def command(name: str) -> Callable[..., None]:
             raise UsageError(f"{format!r} cannot be written", "--format", f"choose one of: {', '.join(_writable())}")
         options = make_options(task.options, flags.values_of(task.options, fields))
         target = Output(format, bit_depth, quality, metadata, overwrite, skip_existing)
-        files = checkpoint.choose(task, weights or [])
+        files, net = checkpoint.choose(task, weights or [], net)
         engine = Engine(
             task,
             pick_device(device, precision),

@@ -60,7 +60,7 @@ def run(
     given = [picture] if isinstance(picture, Photo | str | Path) else list(picture)
     photos = [item if isinstance(item, Photo) else read_file(item) for item in given]
     names = [weights] if isinstance(weights, str) else weights
-    files = checkpoint.choose(definition, names)
+    files, net = checkpoint.choose(definition, names, net)
     engine = Engine(definition, pick_device(device, precision), files, net=net, tile=tile, strength=strength)
     return engine.run(photos, make_options(definition.options, options)).photo
 

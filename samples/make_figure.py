@@ -1,6 +1,6 @@
 """The README's picture: a detail of a noisy sample beside what `photonet denoise` makes of it, twice enlarged.
 
-    python samples/make_figure.py
+python samples/make_figure.py
 """
 
 from pathlib import Path

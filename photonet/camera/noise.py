@@ -157,6 +157,8 @@ def soften(clean: Tensor, magnification: Tensor) -> Tensor:
         magnification: B, at least 1.
     """
     batch = clean.shape[0]
+    if batch == 0:  # affine_grid refuses it
+        return clean
     theta = torch.zeros(batch, 2, 3, device=clean.device)
     theta[:, 0, 0] = theta[:, 1, 1] = 1 / magnification
     grid = F.affine_grid(theta, list(clean.shape), align_corners=False)

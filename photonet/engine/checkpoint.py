@@ -198,20 +198,35 @@ def find(name: str) -> Path:
     raise WeightsError("no such weights", name, f"name a file, or one of: {', '.join(known) or 'none are installed'}")
 
 
-def choose(task: Task, names: Sequence[str]) -> dict[str, Path]:
-    """Network → weights: the shipped ones, replaced by those that the user named.
+def choose(task: Task, names: Sequence[str], net: str | None = None) -> tuple[dict[str, Path], str | None]:
+    """Which weights and which network a run uses.
+
+    Args:
+        names: weights that the user named, by name or file.
+        net: the network that the user named.
+
+    Returns:
+        Network → weights: the shipped ones, replaced by the named; and the network to use, which named weights choose
+        where the user did not. None leaves it to the task.
 
     Raises:
-        WeightsError: named weights are of another task.
+        WeightsError: named weights are of another task, or of another network than the named one.
     """
-    chosen = {
-        path.stem.removeprefix(f"{task.name}-"): path for path in shipped() if path.stem.startswith(f"{task.name}-")
-    }
-    chosen = {network: path for network, path in chosen.items() if network in task.networks}
+    prefix = f"{task.name}-"
+    stems = {path.stem.removeprefix(prefix): path for path in shipped() if path.stem.startswith(prefix)}
+    files = {network: path for network, path in stems.items() if network in task.networks}
+    named: dict[str, Path] = {}
     for name in names:
         path = find(name)
         card = read_card(path)
         if card.task != task.name:
             raise WeightsError(f"these weights are for {card.task}, not for {task.name}", path)
-        chosen[card.network] = path
-    return chosen
+        if card.network in named:
+            raise WeightsError(f"a second file for the network {card.network}", path, f"{named[card.network]} is one")
+        named[card.network] = path
+    serving = [network for network in named if network in set(task.choices())]
+    if net is None and len(serving) == 1:
+        net = serving[0]
+    elif net is not None and serving and net not in serving:
+        raise WeightsError(f"these weights are for the network {serving[0]}, not for {net}", named[serving[0]])
+    return {**files, **named}, net

@@ -101,9 +101,16 @@ def pool_levels(estimate: Tensor) -> Tensor:
     location, log_scale = estimate.double().chunk(2, 1)
     variance = 2 * (2 * log_scale).exp()  # of a Laplace distribution
     weight = 1 / variance
-    total = weight.sum((-2, -1), keepdim=True)
-    mean = (weight * location).sum((-2, -1), keepdim=True) / total
+    total, mean = _weighted(location, weight)
     surplus = (weight * (location - mean).square()).sum((-2, -1), keepdim=True) - (weight[0, 0].numel() - 1)
-    spread = (surplus / (total - weight.square().sum((-2, -1), keepdim=True) / total).clamp_min(1e-9)).clamp_min(0)
-    pooled = (location / variance + mean / spread.clamp_min(1e-9)) / (1 / variance + 1 / spread.clamp_min(1e-9))
+    spread = surplus / (total - weight.square().sum((-2, -1), keepdim=True) / total).clamp_min(1e-9)
+    spread = spread.clamp_min(1e-9)
+    _, mean = _weighted(location, 1 / (variance + spread))
+    pooled = (location / variance + mean / spread) / (1 / variance + 1 / spread)
     return (pooled.exp() - FLOOR).clamp_min(0).to(estimate.dtype)
+
+
+def _weighted(values: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
+    """Sum of the weights, and weighted mean, over the cells."""
+    total = weight.sum((-2, -1), keepdim=True)
+    return total, (weight * values).sum((-2, -1), keepdim=True) / total

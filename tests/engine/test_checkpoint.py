@@ -229,8 +229,8 @@ def test_find_and_choose(saved, tmp_path, monkeypatch):
     assert names == ["merge-net", "testing-net", "testing-other"]
     assert checkpoint.find("testing-net") == shipped
     assert checkpoint.find(str(own)) == own
-    assert checkpoint.choose(TASK, []) == {"net": shipped}
-    assert checkpoint.choose(TASK, [str(own)]) == {"net": own}
+    assert checkpoint.choose(TASK, []) == ({"net": shipped}, None)
+    assert checkpoint.choose(TASK, [str(own)]) == ({"net": own}, "net")
     with pytest.raises(WeightsError, match="these weights are for merge, not for testing"):
         checkpoint.choose(TASK, ["merge-net"])
     with pytest.raises(WeightsError, match="no such weights") as caught:
