@@ -1,0 +1,164 @@
+"""A training as it stands: the network and its optimizer, where they have come to, and what is kept of them on disk."""
+
+import json
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from pickle import UnpicklingError
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from photonet.engine import checkpoint
+from photonet.engine.checkpoint import Card, Data
+from photonet.engine.optim import Ema
+from photonet.engine.recipe import Recipe
+from photonet.engine.task import Network
+from photonet.errors import WeightsError
+
+Report = Callable[[dict[str, Any]], None]
+
+STATE, BEFORE_DECAY, WEIGHTS, LOG = "resume.pt", "before-decay.pt", "weights.safetensors", "log.jsonl"
+
+
+@dataclass
+class Run:
+    """A training.
+
+    Args:
+        recipe, network: what is trained.
+        module, optimizer, ema: that learn.
+        folder: gets weights, state and log.
+        data: for the card.
+        where: device and processes, for the card.
+        minutes: time budget; 0 trains the recipe's number of steps.
+        first: whether this process is the one that writes and reports.
+        report: told every line of the log.
+        step, steps: done, and in all.
+        seconds: that it took so far, pauses left out.
+        best: validation score of the weights that are kept.
+        losses: of the steps since the last line of the log.
+    """
+
+    recipe: Recipe
+    network: Network
+    module: nn.Module
+    optimizer: Any
+    ema: Ema
+    folder: Path
+    data: Data
+    where: str
+    minutes: float
+    first: bool
+    report: Report
+    step: int = 0
+    steps: int = 0
+    seconds: float = 0
+    best: float = float("-inf")
+    losses: list[Tensor] = field(default_factory=list)
+
+    @property
+    def progress(self) -> float:
+        """0 at the beginning, 1 at the end."""
+        return min(self.step / self.steps, 1)
+
+    @property
+    def falling(self) -> bool:
+        """Whether the learning rate of the next step has begun to fall."""
+        return self.step > self.steps * (1 - self.recipe.decay)
+
+    def fitting_steps(self) -> int:
+        """Steps that fit into the minutes, at the speed so far; the learning rate thus follows the clock."""
+        share = self.seconds / (self.minutes * 60)
+        return self.step if share >= 1 else max(int(self.step / share), self.step + 1)
+
+    def log(self, **line: Any) -> None:
+        """Append a line to the log and report it; TensorBoard gets the numbers where it is installed."""
+        if not self.first:
+            return
+        with (self.folder / LOG).open("a") as file:
+            file.write(json.dumps(line) + "\n")
+        self.report(line)
+        for name, value in line.items():
+            if self._board and isinstance(value, float):
+                self._board.add_scalar(name, value, self.step)
+
+    @cached_property
+    def _board(self) -> Any:
+        try:
+            from torch.utils.tensorboard import SummaryWriter
+        except ImportError:
+            return None
+        return SummaryWriter(str(self.folder / "tensorboard"))
+
+    def keep_best(self, score: float) -> None:
+        """Write the averaged weights when their score is the best so far."""
+        if self.first and score > self.best and self.step > 0:
+            self.best = score
+            checkpoint.save(self.folder / WEIGHTS, self.card(), self.ema.state)
+
+    def card(self) -> Card:
+        """What is known about the weights as they are now."""
+        recipe = self.recipe
+        made = {
+            **recipe.model_dump(mode="json", exclude={"task", "network", "config", "licence", "sources"}),
+            "steps": self.step,
+            "minutes": round(self.seconds / 60, 1),
+            "device": self.where,
+            "validation": {"pictures": list(recipe.validation), "score": round(self.best, 4)},
+        }
+        return Card(
+            task=recipe.task,
+            network=recipe.network,
+            config={**self.network.config, **recipe.config},
+            expects=self.network.expects.value,
+            returns=self.network.returns.value,
+            recipe=made,
+            data=self.data,
+            licence=recipe.licence,
+        )
+
+    def save(self, names: Sequence[str]) -> None:
+        """Write the whole state, so that `--resume` goes on bit by bit.
+
+        Args:
+            names: of the files; `before-decay.pt` is the state from which a training can go on for longer.
+        """
+        if not self.first:
+            return
+        state = {
+            "module": self.module.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "ema": self.ema.state,
+            "step": self.step,
+            "steps": self.steps,
+            "seconds": self.seconds,
+            "best": self.best,
+            "losses": self.losses,
+        }
+        for name in names:
+            torch.save(state, self.folder / f".{name}")
+            os.replace(self.folder / f".{name}", self.folder / name)
+
+    def restore(self) -> None:
+        """Go on from the saved state.
+
+        Raises:
+            WeightsError: it is damaged, or of another network.
+        """
+        path = self.folder / STATE
+        try:
+            state = torch.load(path, map_location="cpu", weights_only=True)
+        except (UnpicklingError, RuntimeError, EOFError) as error:
+            raise WeightsError("the saved state is damaged", path, "begin again in another folder") from error
+        checkpoint.load_strictly(self.module, state["module"], path)
+        self.optimizer.load_state_dict(state["optimizer"])
+        for name, tensor in self.ema.state.items():
+            tensor.copy_(state["ema"][name])
+        self.step, self.seconds, self.best = state["step"], state["seconds"], state["best"]
+        device = next(self.module.parameters()).device
+        self.losses = [loss.to(device) for loss in state["losses"]]
+        self.steps = state["steps"] if self.minutes else max(self.recipe.steps, self.step)
