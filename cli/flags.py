@@ -10,8 +10,13 @@ from pydantic.fields import FieldInfo
 
 Flag = inspect.Parameter
 
-DEVICE = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps; a device that is not there is an error.")]
-PRECISION = Annotated[str, typer.Option(help="auto, fp32, fp16 or bf16.")]
+DEVICE = Annotated[
+    str,
+    typer.Option(
+        envvar="PHOTONET_DEVICE", help="auto, cpu, cuda, cuda:N or mps; a device that is not there is an error."
+    ),
+]
+PRECISION = Annotated[str, typer.Option(envvar="PHOTONET_PRECISION", help="auto, fp32, fp16 or bf16.")]
 WEIGHTS = Annotated[
     list[str] | None, typer.Option(help="Name of shipped weights, or a file; may be given several times.")
 ]

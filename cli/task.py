@@ -4,27 +4,24 @@ import json
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from time import perf_counter
 from typing import Annotated, Any, Literal
 
 import typer
 
 from photonet.engine import checkpoint
-from photonet.engine.batch import Outcome, Output, computed_depth, run_batch
+from photonet.engine.batch import Output, computed_depth, run_batch
 from photonet.engine.device import pick_device
 from photonet.engine.infer import Engine
 from photonet.engine.plan import Job, plan
 from photonet.engine.recipe import make_options
 from photonet.engine.tiles import plan_tiles
-from photonet.errors import ExitCode, PhotonetError, UsageError
+from photonet.errors import InputError, PhotonetError, UsageError
 from photonet.io import FORMATS, encode, identify, read_bytes
 from photonet.tasks import get_task
 
 from . import flags
-from .compare import Pair, write_page
-from .console import bars, err, fail
-
-SCHEMA = 1  # of the JSON lines
+from .console import bars
+from .report import Reporter
 
 
 def command(name: str) -> Callable[..., None]:
@@ -32,11 +29,15 @@ def command(name: str) -> Callable[..., None]:
     task = get_task(name)
 
     def body(
-        inputs: Annotated[list[str], typer.Argument(help="Files, folders, globs, or - for stdin.", metavar="IN...")],
+        inputs: Annotated[
+            list[str] | None, typer.Argument(help="Files, folders, globs, or - for stdin.", metavar="IN...")
+        ] = None,
+        *,
         output: Annotated[
             str,
             typer.Option("--output", "-o", help="File, folder/, template {dir}/{stem}_{task}{ext}, or - for stdout."),
         ],
+        from_file: Annotated[Path | None, typer.Option(help="Text file with one more input on each line.")] = None,
         net: flags.NET = None,
         weights: flags.WEIGHTS = None,
         strength: Annotated[float, typer.Option(help="0 gives the input back, 1 the full result.")] = 1.0,
@@ -67,6 +68,7 @@ def command(name: str) -> Callable[..., None]:
             raise UsageError("--overwrite and --skip-existing exclude each other")
         if format is not None and format not in _writable():
             raise UsageError(f"{format!r} cannot be written", "--format", f"choose one of: {', '.join(_writable())}")
+        inputs = _inputs(inputs or [], from_file)
         options = make_options(task.options, flags.values_of(task.options, fields))
         target = Output(format, bit_depth, quality, metadata, overwrite, skip_existing)
         files, net = checkpoint.choose(task, weights or [], net)
@@ -90,8 +92,8 @@ def command(name: str) -> Callable[..., None]:
             return
         if work and task.choose is None:
             engine.loaded(net or task.default_network)  # bad weights are one error, not one for each picture
-        reporter = _Reporter(len(work), as_json, quiet, verbose)
-        with bars(not quiet) as shown:
+        reporter = Reporter(len(work), as_json, quiet, verbose)
+        with bars(not quiet) as shown, reporter:
             for outcome in run_batch(
                 engine,
                 options,
@@ -104,9 +106,21 @@ def command(name: str) -> Callable[..., None]:
                 reporter.add(outcome)
         if compare:
             reporter.write_page(Path(output), name, overwrite or skip_existing)
-        raise typer.Exit(reporter.close())
+        raise typer.Exit(reporter.code)
 
     return flags.with_flags(body, flags.flags_of(task.options), task.summary)
+
+
+def _inputs(given: Sequence[str], listing: Path | None) -> list[str]:
+    """Inputs of the command line, and of a text file."""
+    try:
+        lines = listing.read_text().splitlines() if listing else []
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"cannot be read ({error})", listing) from error
+    inputs = [*given, *(line.strip() for line in lines if line.strip())]
+    if not inputs:
+        raise UsageError("no input was named", "IN...", "name files or folders, or --from-file LIST")
+    return inputs
 
 
 def _writable() -> list[str]:
@@ -153,75 +167,3 @@ def _print_plan(engine: Engine, work: Sequence[Job], as_json: bool) -> None:
             print(json.dumps(line))
         else:
             print("  ".join(f"{key} {value}" for key, value in line.items()))
-
-
-class _Reporter:
-    """Says what became of every file, and knows the exit code in the end."""
-
-    def __init__(self, total: int, as_json: bool, quiet: bool, verbose: int) -> None:
-        self.total, self.as_json, self.quiet, self.verbose = total, as_json, quiet, verbose
-        self.outcomes: list[Outcome] = []
-        self.began = perf_counter()
-
-    def position(self, tiles_done: int, tiles: int) -> tuple[str, float, float]:
-        """Text, done and total of the progress bar, in tiles for one picture and in pictures for several."""
-        if self.total == 1:
-            return "tiles", tiles_done, tiles
-        return "pictures", len(self.outcomes) + tiles_done / tiles, self.total
-
-    def add(self, outcome: Outcome) -> None:
-        self.outcomes.append(outcome)
-        if self.as_json:
-            print(json.dumps(_as_dict(outcome)), flush=True)
-        elif outcome.status == "done" and not self.quiet:
-            found = ", ".join(f"{key} {value}" for key, value in outcome.notes.items() if key != "tile" or self.verbose)
-            detail = f"{found}, {outcome.seconds:.1f} s" if found else f"{outcome.seconds:.1f} s"
-            err.print(f"{outcome.job.inputs[0]} -> {outcome.job.output}  ({detail})", markup=False)
-            for warning in outcome.warnings if self.verbose else ():
-                err.print(f"  {warning}", markup=False)
-        if outcome.error is not None:
-            fail(outcome.error, self.verbose)
-
-    def close(self) -> int:
-        """Print a summary of several files; the exit code."""
-        counts = {status: sum(o.status == status for o in self.outcomes) for status in ("done", "skipped", "failed")}
-        if self.total > 1 and not self.quiet:
-            summary = ", ".join(f"{count} {status}" for status, count in counts.items() if count)
-            err.print(f"{summary} in {perf_counter() - self.began:.1f} s")
-        failed = [o.error for o in self.outcomes if o.error is not None]
-        if not failed:
-            return ExitCode.OK
-        if self.total > 1:
-            return ExitCode.SOME_FAILED
-        return int(failed[0].code) if isinstance(failed[0], PhotonetError) else ExitCode.SOME_FAILED
-
-    def write_page(self, output: Path, task: str, overwrite: bool) -> None:
-        """The page of `--compare`, beside the results."""
-        pairs = [
-            Pair(o.job.inputs[0].name, o.job.inputs[0], o.job.output, ", ".join(f"{k} {v}" for k, v in o.notes.items()))
-            for o in self.outcomes
-            if o.status != "failed"
-        ]
-        if not pairs:
-            return
-        folder = pairs[0].after.parent if "{" in str(output) or output.suffix else output
-        stem = pairs[0].after.stem if self.total == 1 else task
-        page = write_page(pairs, folder / f"{stem}-compare.html", f"photonet {task}", overwrite=overwrite)
-        if not self.quiet:
-            err.print(f"before and after: {page}", markup=False)
-
-
-def _as_dict(outcome: Outcome) -> dict[str, Any]:
-    error = outcome.error
-    return {
-        "schema": SCHEMA,
-        "inputs": [str(path) for path in outcome.job.inputs],
-        "output": str(outcome.job.output),
-        "status": outcome.status,
-        "network": outcome.network,
-        "seconds": round(outcome.seconds, 3),
-        **outcome.notes,
-        "warnings": list(outcome.warnings),
-        "error": None if error is None else str(error),
-        "code": 0 if error is None else int(getattr(error, "code", ExitCode.SOME_FAILED)),
-    }
