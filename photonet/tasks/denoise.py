@@ -47,12 +47,14 @@ class DenoiseTraining(Options):
 
     Args:
         sigma: (lowest, highest) level of white noise on the scale of 0 to 255.
+        skew: exponent of the uniform number that the level is drawn with: above 1, weak noise comes more often.
         camera: share of pictures with camera grain and JPEG compression instead.
         grain: (lowest, highest) luma level of that grain on the scale of 0 to 255.
         gray: share of pictures turned to gray.
     """
 
     sigma: tuple[float, float] = (0.0, 75.0)
+    skew: float = Field(1.0, gt=0)
     camera: float = Field(0.5, ge=0, le=1)
     grain: tuple[float, float] = (1.0, 20.0)
     gray: float = Field(0.06, ge=0, le=1)
@@ -79,7 +81,9 @@ def add_noise(batch: Batch, generator: Generator, options: DenoiseTraining) -> B
     magnification = uniform(cameras, 0, 2, generator).clamp_min(1)  # half of them are as sharp as they came
     photos = soften(clean[:cameras], magnification).clamp(0, 1)
     grain = draw_grain(cameras, options.grain[0] / 255, options.grain[1] / 255, generator)
-    sigma = uniform(len(clean) - cameras, *options.sigma, generator).view(-1, 1, 1, 1) / 255
+    low, high = options.sigma
+    share = uniform(len(clean) - cameras, 0, 1, generator) ** options.skew
+    sigma = (low + (high - low) * share).view(-1, 1, 1, 1) / 255
     plain = clean[cameras:] + white(clean[cameras:].shape, generator) * sigma
     noisy = torch.cat([camera_jpeg(photos, grain, generator), plain]) if cameras else plain
     clean = torch.cat([photos, clean[cameras:]])
