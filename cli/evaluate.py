@@ -1,6 +1,7 @@
 """`photonet eval TASK`: score a task on clean pictures that it spoils itself, beside classical methods."""
 
 import json
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from math import isfinite
@@ -10,12 +11,12 @@ from typing import Annotated, Any
 import typer
 
 from photonet.engine import checkpoint
-from photonet.engine.data import list_pictures
+from photonet.engine.data import list_sources
 from photonet.engine.device import pick_device
 from photonet.engine.infer import Engine
 from photonet.engine.recipe import make_options
-from photonet.engine.score import averages, evaluate
-from photonet.errors import InputError
+from photonet.engine.score import averages, evaluate, paired, spoiled, trials_of
+from photonet.errors import UsageError
 from photonet.io import READABLE_SUFFIXES
 from photonet.tasks import get_task
 
@@ -28,7 +29,12 @@ def command(name: str) -> Callable[..., None]:
     task = get_task(name)
 
     def body(
-        data: Annotated[Path, typer.Option(help="Folder of clean pictures.")],
+        data: Annotated[
+            Path | None, typer.Option(help="Folder of clean pictures, which the task spoils itself.")
+        ] = None,
+        pairs: Annotated[
+            tuple[Path, Path] | None, typer.Option(help="Folder of inputs and folder of targets with the same names.")
+        ] = None,
         baselines: Annotated[
             bool, typer.Option("--baselines", help="Also classical methods, on the same pixels.")
         ] = False,
@@ -44,31 +50,39 @@ def command(name: str) -> Callable[..., None]:
         verbose: flags.VERBOSE = 0,
         **fields: Any,
     ) -> None:
-        pictures = list_pictures(data, READABLE_SUFFIXES)[::every]
-        if not pictures:
-            raise InputError("no pictures in this folder", data)
-        trials = task.trials(make_options(task.trial_options, flags.values_of(task.trial_options, fields)))
+        if record and every > 1:
+            raise UsageError("a part of a data set is no score for a card", "--record", "leave --every out")
         files, net = checkpoint.choose(task, weights or [], net)
         engine = Engine(task, pick_device(device, precision), files, net=net)
+        network = task.networks[net or task.default_network]
+        sources = list_sources(data, pairs, READABLE_SUFFIXES, "--data")[::every]
+        if pairs is None:
+            trials = trials_of(
+                task, make_options(task.trial_options, flags.values_of(task.trial_options, fields)), network
+            )
+            cases = spoiled([source.files[0] for source in sources], trials, network)
+        else:
+            trials, cases = [], paired(sources, network)
         methods = task.baselines() if baselines else {}
+        name_of_set = (data or pairs[1]).name  # type: ignore[index]
 
         def options(changes: Mapping[str, Any]) -> Any:
             return make_options(task.options, changes)
 
-        rows, total = [], len(trials) * len(pictures) * (2 + len(methods))
+        rows, total = [], (len(trials) or 1) * len(sources) * (2 + len(methods))
         with bars(not as_json) as shown:
-            for row in evaluate(engine, pictures, trials, options, methods):
+            for row in evaluate(engine, cases, options, methods):
                 rows.append(row)
                 shown.show(row.trial, len(rows), total)
         means = averages(rows)
         if record:
-            _record(engine, data.name, means)
+            _record(engine, name_of_set, means)
         if as_json:
             print(
                 json.dumps(
                     {
                         "protocol": task.protocol,
-                        "data": data.name,
+                        "data": name_of_set,
                         "means": [_json_safe(mean) for mean in means],
                         "rows": [_json_safe(asdict(row)) for row in rows],
                     }
@@ -76,7 +90,7 @@ def command(name: str) -> Callable[..., None]:
             )
             return
         columns = ["trial", "method", "psnr", "ssim", "pictures", "seconds"]
-        table(f"{name} on {data.name}", columns, [[mean[c] for c in columns] for mean in means])
+        table(f"{name} on {name_of_set}", columns, [[mean[c] for c in columns] for mean in means])
         for mean in means:
             if mean["figures"]:
                 text = ", ".join(f"{figure} {value:.0%}" for figure, value in mean["figures"].items())
@@ -96,11 +110,13 @@ def _record(engine: Engine, dataset: str, means: Sequence[Mapping[str, Any]]) ->
             dataset=dataset,
             condition=mean["trial"],
             protocol=engine.task.protocol,
+            pictures=mean["pictures"],
+            precision=engine.device.precision,
             psnr=mean["psnr"],
-            ssim=mean["ssim"],
+            ssim=None if math.isnan(mean["ssim"]) else mean["ssim"],
         )
         for mean in means
-        if mean["method"] == loaded.name
+        if mean["method"] == loaded.name and math.isfinite(mean["psnr"])
     }
     kept = tuple(score for score in card.scores if (score.dataset, score.condition) not in scores)
     card = card.model_copy(update={"scores": (*kept, *scores.values())})

@@ -9,8 +9,11 @@ from typing import Annotated, Any
 
 import typer
 
+from photonet.errors import ExitCode, PhotonetError
+from photonet.photo import Exposure
+
 from . import flags
-from .console import bars, out, table
+from .console import bars, fail, out, table
 
 PACKAGES = ("photonet", "torch", "torchvision", "numpy", "opencv-python", "rawpy", "pillow", "tifffile", "OpenEXR")
 EXTRAS = {
@@ -34,26 +37,40 @@ def info(
     verbose: flags.VERBOSE = 0,
 ) -> None:
     """What is in a picture file: size, depth, color, exposure, metadata."""
+    codes = []
+    for path in files:
+        try:
+            found = _describe(path)
+        except PhotonetError as error:
+            codes.append(fail(error, verbose))
+        else:
+            text = json.dumps(found) if as_json else "\n".join(f"{key:9} {value}" for key, value in found.items())
+            out.print(text, markup=False)
+    if codes:
+        raise typer.Exit(codes[0] if len(files) == 1 else ExitCode.SOME_FAILED)
+
+
+def _describe(path: Path) -> dict[str, Any]:
     from photonet.io import identify, read
 
-    for path in files:
-        photo = read(path)
-        exposure = photo.meta.exposure
-        found: dict[str, Any] = {
-            "file": str(path),
-            "format": identify(path).format,
-            "size": f"{photo.width}×{photo.height}",
-            "channels": photo.pixels.shape[2],
-            "depth": str(photo.pixels.dtype),
-            "state": photo.state.value,
-            "layers": ", ".join(photo.layers) or "none",
-            "exposure": f"{exposure.time_s} s, ISO {exposure.iso}, f/{exposure.f_number}",
-            "metadata": {
-                name: len(block or b"") for name in ("exif", "xmp", "icc") for block in [getattr(photo.meta, name)]
-            },
-            "notes": list(photo.meta.notes),
-        }
-        out.print(json.dumps(found) if as_json else "\n".join(f"{k:9} {v}" for k, v in found.items()), markup=False)
+    photo = read(path)
+    return {
+        "file": str(path),
+        "format": identify(path).format,
+        "size": f"{photo.width}×{photo.height}",
+        "channels": photo.pixels.shape[2],
+        "depth": str(photo.pixels.dtype),
+        "state": photo.state.value,
+        "layers": ", ".join(photo.layers) or "none",
+        "exposure": _exposure(photo.meta.exposure),
+        "metadata": {name: len(getattr(photo.meta, name) or b"") for name in ("exif", "xmp", "icc")},
+        "notes": list(photo.meta.notes),
+    }
+
+
+def _exposure(exposure: Exposure) -> str:
+    parts = (("{:g} s", exposure.time_s), ("ISO {:g}", exposure.iso), ("f/{:g}", exposure.f_number))
+    return ", ".join(form.format(value) for form, value in parts if value is not None) or "unknown"
 
 
 def doctor(as_json: flags.JSON = False) -> None:

@@ -78,10 +78,25 @@ def _unused() -> None:
     """Stands for a command in listings."""
 
 
+def _arguments() -> list[str]:
+    """The words of the command line; while a shell completes one, those typed so far."""
+    if "_PHOTONET_COMPLETE" not in os.environ:
+        return sys.argv[1:]
+    line = os.environ.get("COMP_WORDS") or os.environ.get("_TYPER_COMPLETE_ARGS", "")  # bash; zsh and fish
+    return line.split()[1:]
+
+
+def _explained(error: Exception) -> BaseException:
+    if isinstance(error, PhotonetError) or not (isinstance(error, MemoryError) or "torch" in sys.modules):
+        return error  # what happens before torch is loaded does not load it
+    from photonet.engine.batch import explained
+
+    return explained(error)
+
+
 def main() -> int:
     """Run the command line; the exit code is both raised to the shell and returned."""
-    os.environ.setdefault("KMP_BLOCKTIME", "0")
-    arguments = sys.argv[1:]
+    arguments = _arguments()
     verbose = sum(len(a) - 1 for a in arguments if a.startswith("-v") and not a.strip("-v")) + arguments.count(
         "--verbose"
     )
@@ -92,8 +107,6 @@ def main() -> int:
     except KeyboardInterrupt:
         err.print("photonet: interrupted")
         code = ExitCode.INTERRUPTED
-    except PhotonetError as error:
-        code = fail(error, verbose)
     except Exception as error:
-        code = fail(error, verbose)
+        code = fail(_explained(error), verbose)
     sys.exit(int(code or 0))

@@ -1,12 +1,15 @@
 """What the command line says of every file, and the exit code that follows from it."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from time import perf_counter
 from typing import Any
 
-from photonet.engine.batch import Outcome
+from photonet.engine.batch import Outcome, explained
+from photonet.engine.plan import Job, results_folder
 from photonet.errors import ExitCode, PhotonetError
+from photonet.io import make_folder
 
 from .compare import Pair, write_page
 from .console import err, fail
@@ -21,7 +24,7 @@ class Reporter:
         total: number of jobs.
         as_json: a line of JSON on stdout for each.
         quiet: only errors.
-        verbose: 1 also prints warnings, 2 tracebacks.
+        verbose: 1 also prints sizes of tiles, 2 tracebacks.
     """
 
     def __init__(self, total: int, as_json: bool, quiet: bool, verbose: int) -> None:
@@ -44,8 +47,7 @@ class Reporter:
             found = ", ".join(f"{key} {value}" for key, value in outcome.notes.items() if key != "tile" or self.verbose)
             detail = f"{found}, {outcome.seconds:.1f} s" if found else f"{outcome.seconds:.1f} s"
             err.print(f"{outcome.job.inputs[0]} -> {outcome.job.output}  ({detail})", markup=False)
-            for warning in outcome.warnings if self.verbose else ():
-                err.print(f"  {warning}", markup=False)
+            say_warnings(outcome.warnings)
         if outcome.error is not None:
             fail(outcome.error, self.verbose)
 
@@ -71,20 +73,35 @@ class Reporter:
         summary = ", ".join(f"{count} {status}" for status, count in counts.items() if count)
         err.print(f"{summary} in {perf_counter() - self.began:.1f} s")
 
-    def write_page(self, output: Path, task: str, overwrite: bool) -> None:
-        """The page of `--compare`, beside the results."""
+    def write_page(self, page: Path, title: str, overwrite: bool) -> int:
+        """Write the page of `--compare`; gives the exit code of that alone."""
         pairs = [
             Pair(o.job.inputs[0].name, o.job.inputs[0], o.job.output, ", ".join(f"{k} {v}" for k, v in o.notes.items()))
             for o in self.outcomes
             if o.status != "failed"
         ]
         if not pairs:
-            return
-        folder = pairs[0].after.parent if "{" in str(output) or output.suffix else output
-        stem = pairs[0].after.stem if self.total == 1 else task
-        page = write_page(pairs, folder / f"{stem}-compare.html", f"photonet {task}", overwrite=overwrite)
+            return ExitCode.OK
+        try:
+            make_folder(page.parent)
+            write_page(pairs, page, title, overwrite=overwrite)
+        except Exception as error:
+            return fail(explained(error, page), self.verbose)
         if not self.quiet:
             err.print(f"before and after: {page}", markup=False)
+        return ExitCode.OK
+
+
+def page_path(jobs: Sequence[Job], output: str, task: str) -> Path:
+    """Where the page of `--compare` goes: beside the results."""
+    folder = results_folder(output) or jobs[0].output.parent
+    return folder / f"{jobs[0].output.stem if len(jobs) == 1 else task}-compare.html"
+
+
+def say_warnings(warnings: Sequence[str]) -> None:
+    """Print what the user should know of a result."""
+    for warning in warnings:
+        err.print(f"  {warning}", markup=False)
 
 
 def _as_dict(outcome: Outcome) -> dict[str, Any]:
@@ -95,6 +112,7 @@ def _as_dict(outcome: Outcome) -> dict[str, Any]:
         "output": str(outcome.job.output),
         "status": outcome.status,
         "network": outcome.network,
+        "weights": outcome.weights,
         "seconds": round(outcome.seconds, 3),
         **outcome.notes,
         "warnings": list(outcome.warnings),

@@ -9,19 +9,19 @@ from typing import Annotated, Any, Literal
 import typer
 
 from photonet.engine import checkpoint
-from photonet.engine.batch import Output, computed_depth, run_batch
+from photonet.engine.batch import Output, check_outputs, computed_depth, run_batch, warnings_of
 from photonet.engine.device import pick_device
 from photonet.engine.infer import Engine
 from photonet.engine.plan import Job, plan
 from photonet.engine.recipe import make_options
 from photonet.engine.tiles import plan_tiles
 from photonet.errors import InputError, PhotonetError, UsageError
-from photonet.io import FORMATS, encode, identify, read_bytes
+from photonet.io import FORMATS, check_target, check_writable, identify, pack, read_bytes
 from photonet.tasks import get_task
 
 from . import flags
 from .console import bars
-from .report import Reporter
+from .report import Reporter, page_path, say_warnings
 
 
 def command(name: str) -> Callable[..., None]:
@@ -84,9 +84,13 @@ def command(name: str) -> Callable[..., None]:
         if "-" in (*inputs, output):
             if as_json or dry_run or compare:
                 raise UsageError("stdout carries the picture", "-", "leave --json, --dry-run and --compare out")
-            _pipe(engine, options, inputs, output, target)
+            _pipe(engine, options, inputs, output, target, quiet)
             return
         work = plan(inputs, output, name, task.group, format=format, recursive=recursive, shard=shard)
+        check_outputs(work, target)
+        page = page_path(work, output, name) if compare and work else None
+        if page and page.parent.is_dir():
+            check_target(page, overwrite or skip_existing)
         if dry_run:
             _print_plan(engine, work, as_json)
             return
@@ -104,9 +108,8 @@ def command(name: str) -> Callable[..., None]:
                 progress=lambda done, total: shown.show(*reporter.position(done, total)),
             ):
                 reporter.add(outcome)
-        if compare:
-            reporter.write_page(Path(output), name, overwrite or skip_existing)
-        raise typer.Exit(reporter.code)
+        page_code = reporter.write_page(page, f"photonet {name}", overwrite or skip_existing) if page else 0
+        raise typer.Exit(reporter.code or page_code)
 
     return flags.with_flags(body, flags.flags_of(task.options), task.summary)
 
@@ -127,7 +130,7 @@ def _writable() -> list[str]:
     return [name for name, kind in FORMATS.items() if kind.depths]
 
 
-def _pipe(engine: Engine, options: Any, inputs: Sequence[str], output: str, target: Output) -> None:
+def _pipe(engine: Engine, options: Any, inputs: Sequence[str], output: str, target: Output, quiet: bool) -> None:
     """One picture from stdin to stdout."""
     if list(inputs) != ["-"] or output != "-":
         raise UsageError(
@@ -135,12 +138,15 @@ def _pipe(engine: Engine, options: Any, inputs: Sequence[str], output: str, targ
         )
     if target.format is None:
         raise UsageError("stdout needs a format", "--format", "for example --format png")
+    check_writable(None, format=target.format, bit_depth=target.bit_depth, quality=target.quality)
     photo = read_bytes(sys.stdin.buffer.read(), "stdin")
     result = engine.run([photo], options, computed_depth(photo, target))
-    data = encode(
+    packed = pack(
         result.photo, target.format, bit_depth=target.bit_depth, quality=target.quality, metadata=target.metadata
     )
-    sys.stdout.buffer.write(data)
+    sys.stdout.buffer.write(packed.data)
+    if not quiet:
+        say_warnings(warnings_of(result, packed))
 
 
 def _print_plan(engine: Engine, work: Sequence[Job], as_json: bool) -> None:

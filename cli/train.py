@@ -12,6 +12,7 @@ from photonet.engine import checkpoint
 from photonet.engine.data import list_sources, split
 from photonet.engine.device import pick_device
 from photonet.engine.recipe import Recipe, make_options, make_recipe, read_recipe
+from photonet.engine.run import RECIPE, read_kept
 from photonet.engine.train import train
 from photonet.errors import ExitCode, UsageError
 from photonet.io import READABLE_SUFFIXES
@@ -50,13 +51,16 @@ def command(name: str) -> Callable[..., None]:
         quiet: flags.QUIET = False,
         verbose: flags.VERBOSE = 0,
     ) -> None:
-        chosen = _recipe(name, recipe, net or task.default_network, set or [])
+        wanted = net or task.default_network
+        folder = output or Path("runs") / task.weights_name(wanted)
+        chosen, minutes = _recipe(name, wanted, _changes(set or []), recipe, folder if resume else None, minutes)
         if chosen.network not in task.networks:
             raise UsageError(f"{name} has no network {chosen.network!r}", "--net", ", ".join(task.networks))
+        if output is None and not resume:
+            folder = Path("runs") / task.weights_name(chosen.network)
         network = task.networks[chosen.network]
         make_options(network.training, chosen.training)
         sources = split(list_sources(photos, pairs, READABLE_SUFFIXES), chosen.validation)
-        folder = output or Path("runs") / task.weights_name(chosen.network)
         stopping = _Stop()
         with bars(not quiet) as shown:
             weights = train(
@@ -83,10 +87,10 @@ def command(name: str) -> Callable[..., None]:
     return flags.with_flags(body, [], f"Train a network. {task.summary}")
 
 
-def _recipe(task: str, path: Path | None, network: str, changes: list[str]) -> Recipe:
-    """The recipe: of a file, or that of the shipped weights, with the changes of `--set`."""
+def _changes(given: list[str]) -> dict[str, Any]:
+    """Fields of the recipe that `--set` changes."""
     fields: dict[str, Any] = {}
-    for change in changes:
+    for change in given:
         key, equals, text = change.partition("=")
         if not equals:
             raise UsageError(f"{change!r} is not like lr=1e-3", "--set")
@@ -94,12 +98,26 @@ def _recipe(task: str, path: Path | None, network: str, changes: list[str]) -> R
             fields[key] = json.loads(text)
         except json.JSONDecodeError:
             fields[key] = text
+    return fields
+
+
+def _recipe(
+    task: str, network: str, changes: dict[str, Any], path: Path | None, resumed: Path | None, minutes: float
+) -> tuple[Recipe, float]:
+    """The recipe of a file, of the run that is resumed, or of the shipped weights, with changes; and the minutes."""
     if path is not None:
-        chosen = read_recipe(path, fields)
+        chosen = read_recipe(path, changes)
         if chosen.task != task:
             raise UsageError(f"this recipe is for {chosen.task}, not for {task}", path)
-        return chosen
-    return make_recipe({"task": task, "network": network, **fields}, "--set")
+        return chosen, minutes
+    if resumed is not None and (resumed / RECIPE).exists():
+        fields, spent = read_kept(resumed)
+        return make_recipe({**fields, **changes}, resumed), minutes or spent
+    shipped = checkpoint.recipe_of(f"{task}-{network}")
+    # what the shipped weights were trained on says nothing of the user's pictures
+    foreign = ("licence", "sources", "validation")
+    fields = {key: value for key, value in shipped.items() if key not in foreign}
+    return make_recipe({**fields, "task": task, "network": network, **changes}, "--set"), minutes
 
 
 class _Printer:
@@ -109,7 +127,9 @@ class _Printer:
         self.shown, self.quiet = shown, quiet
 
     def __call__(self, line: dict[str, Any]) -> None:
-        if "loss" in line:
+        if "decoded" in line:
+            self.shown.show("decoding", line["decoded"], line["of"])
+        elif "loss" in line:
             self.shown.show(f"loss {line['loss']:.3f}", line["step"], line["of"])
         elif not self.quiet:
             err.print("  ".join(f"{key} {value}" for key, value in line.items()), markup=False)

@@ -22,10 +22,11 @@ def run(
     picture: "Photo | str | Path | Sequence[Photo | str | Path]",
     *,
     net: str | None = None,
-    weights: str | Sequence[str] = (),
+    weights: str | Path | Sequence[str | Path] = (),
     device: str = "auto",
     precision: str = "auto",
     tile: int = 0,
+    max_memory: float = 0,
     strength: float = 1.0,
     **options: Any,
 ) -> "Photo":
@@ -39,6 +40,7 @@ def run(
         device: auto, cpu, cuda, cuda:N or mps.
         precision: auto, fp32, fp16 or bf16.
         tile: largest side of a tile in pixels, 0 for an automatic choice.
+        max_memory: for the features of a tile, in GB; 0 for an automatic choice.
         strength: 0 gives the input, 1 the full result.
         options: of the task, as its flags are called.
 
@@ -52,16 +54,23 @@ def run(
     from photonet.engine.device import pick_device
     from photonet.engine.infer import Engine
     from photonet.engine.recipe import make_options
+    from photonet.engine.task import one_by_one
+    from photonet.errors import UsageError
     from photonet.io import read as read_file
     from photonet.photo import Photo
     from photonet.tasks import get_task
 
     definition = get_task(task)
     given = [picture] if isinstance(picture, Photo | str | Path) else list(picture)
+    if not given:
+        raise UsageError("no picture was given", "picture", "give a Photo or a file")
+    if len(given) > 1 and definition.group is one_by_one:
+        raise UsageError(f"{task} takes one picture, not {len(given)}", "picture", "call run for each of them")
     photos = [item if isinstance(item, Photo) else read_file(item) for item in given]
-    names = [weights] if isinstance(weights, str) else weights
+    names = [str(name) for name in ([weights] if isinstance(weights, str | Path) else weights)]
     files, net = checkpoint.choose(definition, names, net)
-    engine = Engine(definition, pick_device(device, precision), files, net=net, tile=tile, strength=strength)
+    where = pick_device(device, precision)
+    engine = Engine(definition, where, files, net=net, tile=tile, max_memory=max_memory * 1e9, strength=strength)
     return engine.run(photos, make_options(definition.options, options)).photo
 
 

@@ -15,6 +15,7 @@ import numpy as np
 from photonet.errors import UsageError
 
 LUMA_WEIGHTS = (0.2126, 0.7152, 0.0722)  # BT.709, for linear RGB
+ENCODED_LUMA = (0.299, 0.587, 0.114)  # BT.601, for code values: what JPEG and the gray test pictures use
 SRGB_TOE = 0.0031308  # linear value where the straight toe of the sRGB curve ends
 
 

@@ -1,17 +1,25 @@
 """Many pictures: the next is read and the last is written while one is computed; a broken file stops no other."""
 
+import os
+import traceback
 from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
+from pathlib import Path
 from time import perf_counter
 from typing import Any
 
+from numpy.typing import DTypeLike
+
+from photonet.engine.device import is_out_of_memory
 from photonet.engine.infer import Engine, Progress, Result
 from photonet.engine.plan import Job
-from photonet.errors import UsageError
-from photonet.io import read, write
+from photonet.errors import DeviceError, PhotonetError, UsageError
+from photonet.io import Packed, WriteReport, check_folder, check_writable, make_folder, read, working_dtype, write
 from photonet.photo import Photo
+
+DIGEST_CHARS = 16  # of weights, in reports
 
 
 @dataclass(frozen=True)
@@ -21,7 +29,7 @@ class Output:
     Args:
         format, bit_depth, quality, metadata: as in `photonet.io.write`.
         overwrite: replace outputs that exist.
-        skip_existing: leave inputs out whose output exists.
+        skip_existing: leave inputs out whose output exists; an empty file, left by a kill, is none.
     """
 
     format: str | None = None
@@ -34,12 +42,24 @@ class Output:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a job: done, skipped, or an error."""
+    """What became of a job: done, skipped, or an error.
+
+    Args:
+        job: with its files.
+        status: "done", "skipped" or "failed".
+        seconds: it took.
+        network: that ran.
+        weights: beginning of the digest of the network's weights.
+        notes: what the task found.
+        warnings: what the user should know of the result.
+        error: why it failed; its frames, which hold pictures, are cleared when the next outcome is asked for.
+    """
 
     job: Job
     status: str
     seconds: float = 0.0
     network: str = ""
+    weights: str = ""
     notes: dict[str, Any] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
     error: BaseException | None = None
@@ -66,12 +86,11 @@ def run_batch(
         fail_fast: end after the first error.
         progress: of the picture that is being computed.
     """
-    waiting, reading, writing = deque(jobs), deque[tuple[Job, Future | None]](), deque[Future]()
+    waiting, reading, writing = deque(jobs), deque[tuple[Job, Future | Outcome]](), deque[Future]()
 
     def read_next() -> None:
         job = waiting.popleft()
-        done = output.skip_existing and job.output.exists()
-        reading.append((job, None if done else readers.submit(_read, job)))
+        reading.append((job, _settled(job, output) or readers.submit(_read, job)))
 
     with ThreadPoolExecutor(workers) as readers, ThreadPoolExecutor(workers) as writers:
         try:
@@ -79,21 +98,71 @@ def run_batch(
                 while waiting and len(reading) < workers:
                     read_next()
                 if reading:
-                    job, future = reading.popleft()
+                    job, photos = reading.popleft()
                     if waiting:  # read the next one while this one is computed
                         read_next()
-                    if future is None:
-                        writing.append(_finished(Outcome(job, "skipped")))
+                    if isinstance(photos, Outcome):
+                        writing.append(_finished(photos))
                     else:
-                        writing.append(_compute(engine, options, job, future, output, writers, progress))
+                        writing.append(_compute(engine, options, job, photos, output, writers, progress))
+                    del photos  # the next picture may be as large
                 while writing and (len(writing) > workers or not reading or writing[0].done()):
                     outcome = writing.popleft().result()
                     yield outcome
+                    _clear_frames(outcome.error)
                     if outcome.error and fail_fast:
                         return
         finally:
             readers.shutdown(wait=False, cancel_futures=True)
             writers.shutdown(wait=True, cancel_futures=False)
+
+
+def check_outputs(jobs: Sequence[Job], output: Output) -> None:
+    """Raise before anything is computed where outputs are bound to fail: format, depth, quality or folder.
+
+    Raises:
+        UsageError: no format, or one that cannot be written in this way.
+        OutputError: a folder can neither be written to nor made.
+    """
+    for path in {job.output.suffix: job.output for job in jobs}.values():
+        check_writable(path, format=output.format, bit_depth=output.bit_depth, quality=output.quality)
+    for folder in dict.fromkeys(job.output.parent for job in jobs):
+        check_folder(folder)
+
+
+def explained(error: BaseException, where: object = "") -> BaseException:
+    """The error itself, or a DeviceError where memory ran out."""
+    if isinstance(error, PhotonetError) or not is_out_of_memory(error):
+        return error
+    result = DeviceError("out of memory", where, "close other programs, or take fewer --jobs")
+    result.__cause__ = error
+    return result
+
+
+def _settled(job: Job, output: Output) -> Outcome | None:
+    """What becomes of a job whose output is there already; None where there is something to do."""
+    if output.overwrite or not os.path.lexists(job.output):
+        return None
+    if output.skip_existing:
+        return Outcome(job, "skipped") if _size(job.output) else None
+    error = UsageError("exists already", job.output, "--overwrite replaces it, --skip-existing leaves it")
+    return Outcome(job, "failed", error=error)
+
+
+def _size(path: Path) -> int | None:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return None
+
+
+def _clear_frames(error: BaseException | None) -> None:
+    """Let go of the pictures that an error and what led to it hold in their frames."""
+    pending = [error]
+    while pending:
+        if (error := pending.pop()) is not None:
+            traceback.clear_frames(error.__traceback__)
+            pending += {error.__cause__, error.__context__}
 
 
 def _read(job: Job) -> list[Photo]:
@@ -112,13 +181,12 @@ def _compute(
     """Compute a job and hand its result to a writer; the future gives its outcome, whatever happens."""
     began = perf_counter()
     try:
-        if not output.overwrite and job.output.exists():  # before anything is computed in vain
-            raise UsageError("exists already", job.output, "--overwrite replaces it, --skip-existing leaves it")
         photos = reading.result()
-        result = engine.run(photos, options, computed_depth(photos[0], output), progress)
+        result = engine.run(photos, options, computed_depth(photos[0], output, job.output), progress)
+        weights = engine.loaded(result.network).card.digest[:DIGEST_CHARS]
     except Exception as error:
-        return _finished(Outcome(job, "failed", perf_counter() - began, error=error))
-    return writers.submit(_write, job, result, output, began)
+        return _finished(Outcome(job, "failed", perf_counter() - began, error=explained(error, job.inputs[0])))
+    return writers.submit(_write, job, result, weights, output, began)
 
 
 def _finished(outcome: Outcome) -> Future:
@@ -127,30 +195,35 @@ def _finished(outcome: Outcome) -> Future:
     return future
 
 
-def computed_depth(photo: Photo, output: Output) -> Any:
-    """The depth to compute in: more bits than the input has where the output keeps them."""
-    wanted = {8: "uint8", 16: "uint16", 32: "float32"}.get(output.bit_depth or 0)
-    return wanted if wanted and photo.pixels.dtype != "float32" else None
+def computed_depth(photo: Photo, output: Output, path: Path | None = None) -> DTypeLike:
+    """The depth to compute in: more bits than the input has where the output keeps them, and never fewer."""
+    return working_dtype(photo, path, format=output.format, bit_depth=output.bit_depth)
 
 
-def _write(job: Job, result: Result, output: Output, began: float) -> Outcome:
+def warnings_of(result: Result, written: WriteReport | Packed) -> tuple[str, ...]:
+    """What the user should know of a result: what was assumed, lost, repeated or clipped."""
+    warnings = [*result.photo.meta.notes, *written.notes]
+    if result.retried:
+        warnings.append(f"{result.retried} tiles were not finite in 16 bits and were computed in float32")
+    if written.clipped:
+        warnings.append(f"{written.clipped} pixels clipped")
+    return tuple(warnings)
+
+
+def _write(job: Job, result: Result, weights: str, output: Output, began: float) -> Outcome:
     try:
-        job.output.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(job.output.parent)
         report = write(
             result.photo,
             job.output,
             format=output.format,
             bit_depth=output.bit_depth,
             quality=output.quality,
-            overwrite=output.overwrite,
+            overwrite=output.overwrite or (output.skip_existing and _size(job.output) == 0),
             metadata=output.metadata,
         )
     except Exception as error:
-        return Outcome(job, "failed", perf_counter() - began, error=error)
-    warnings = [*result.photo.meta.notes, *report.notes]
-    if result.retried:
-        warnings.append(f"{result.retried} tiles were not finite in 16 bits and were computed in float32")
-    if report.clipped:
-        warnings.append(f"{report.clipped} pixels clipped")
+        return Outcome(job, "failed", perf_counter() - began, error=explained(error, job.output))
     notes = {**result.notes, "tile": result.tile}
-    return Outcome(job, "done", perf_counter() - began, result.network, notes, tuple(warnings))
+    seconds = perf_counter() - began
+    return Outcome(job, "done", seconds, result.network, weights, notes, warnings_of(result, report))

@@ -1,17 +1,20 @@
 """Measuring how fast a network runs, and how near to what the machine can do."""
 
-import resource
+import contextlib
+import copy
 import sys
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from time import perf_counter
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from photonet.engine.checkpoint import Card
 from photonet.engine.device import Device
+from photonet.engine.examples import example_inputs
 from photonet.engine.infer import load
 from photonet.engine.task import Network
 from photonet.engine.tiles import round_up
@@ -32,7 +35,8 @@ class Measurement:
         gflop_per_s: reached by the network.
         matmul_gflop_per_s: reached by a square matrix multiplication in the same precision, measured just before.
         share: the one over the other.
-        peak_mb: on a GPU memory taken at most; on a CPU what the process has taken at most so far.
+        peak_mb: on a GPU memory taken at most; on a CPU what the process took at most, during the measurement on
+            Linux, since its start elsewhere, 0 where the system does not say.
     """
 
     weights: str
@@ -57,20 +61,19 @@ def measure(name: str, network: Network, module: nn.Module, device: Device, side
 
     Args:
         name: for the result.
-        network, module: built, with weights.
+        network, module: built, with weights; they stay as they are.
         device: where.
         side: of the square input, rounded up to the network's stride.
         seconds: for the network; the best run counts.
     """
-    loaded = load(network, name, Card(task="", network=name), module, device)
+    loaded = load(network, name, Card(task="", network=name), copy.deepcopy(module), device)
     side = round_up(side, loaded.tiling.stride)
     inputs = [tensor.to(device.device) for tensor in example_inputs(network, side, side)]
     with FlopCounterMode(display=False) as counter:
         loaded(inputs)
     flop = counter.get_total_flops()
     matmul = _matmul_rate(device, seconds / 3)
-    if device.device.type == "cuda":
-        torch.cuda.reset_peak_memory_stats(device.device)
+    _reset_peak(device)
     best = _best_time(lambda: loaded(inputs), device, seconds)
     rate = flop / best / 1e9
     return Measurement(
@@ -85,13 +88,6 @@ def measure(name: str, network: Network, module: nn.Module, device: Device, side
         share=round(rate / matmul, 3),
         peak_mb=round(_peak_bytes(device) / 1e6),
     )
-
-
-def example_inputs(network: Network, height: int, width: int) -> tuple[Tensor, ...]:
-    """Noise of the right shape for a network: a picture, then one map for each further argument."""
-    generator = torch.Generator().manual_seed(0)
-    picture = torch.rand(1, network.channels, height, width, generator=generator)
-    return (picture, *(torch.full((1, 1, height, width), 0.1) for _ in network.maps))
 
 
 def _best_time(run: Any, device: Device, seconds: float) -> float:
@@ -111,8 +107,24 @@ def _matmul_rate(device: Device, seconds: float) -> float:
     return 2 * side**3 / _best_time(lambda: matrix @ matrix, device, seconds) / 1e9
 
 
+def _reset_peak(device: Device) -> None:
+    if device.device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device.device)
+    elif sys.platform == "linux":
+        with contextlib.suppress(OSError):
+            Path("/proc/self/clear_refs").write_text("5")  # see proc(5): resets VmHWM
+
+
 def _peak_bytes(device: Device) -> int:
     if device.device.type == "cuda":
         return torch.cuda.max_memory_allocated(device.device)
+    if sys.platform == "linux":
+        with contextlib.suppress(OSError, StopIteration):
+            lines = Path("/proc/self/status").read_text().splitlines()
+            return 1024 * int(next(line.split()[1] for line in lines if line.startswith("VmHWM:")))
+    try:
+        import resource
+    except ImportError:  # Windows
+        return 0
     unit = 1 if sys.platform == "darwin" else 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import struct
+import tomllib
 from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
@@ -15,7 +16,7 @@ from safetensors.torch import save as to_safetensors
 from torch import Tensor, nn
 
 from photonet.engine.task import Network, Task
-from photonet.errors import WeightsError
+from photonet.errors import UsageError, WeightsError
 from photonet.io import write_atomic
 
 FORMAT = 1
@@ -29,8 +30,10 @@ class Score(BaseModel):
     dataset: str
     condition: str
     protocol: str
-    psnr: float
-    ssim: float | None = None
+    pictures: int
+    precision: str
+    psnr: float = Field(allow_inf_nan=False)
+    ssim: float | None = Field(None, allow_inf_nan=False)
 
 
 class Data(BaseModel):
@@ -76,7 +79,8 @@ def save(path: Path, card: Card, tensors: Mapping[str, Tensor], dtype: torch.dty
     """Write weights and their card atomically, over what was there.
 
     Args:
-        dtype: floating-point tensors are stored in it.
+        dtype: floating-point tensors are stored in it, but for those of one dimension: the variances of a batch norm
+            would lose digits, and they take no space.
 
     Returns:
         The card with its digest.
@@ -88,7 +92,8 @@ def save(path: Path, card: Card, tensors: Mapping[str, Tensor], dtype: torch.dty
 
 
 def _stored(tensor: Tensor, dtype: torch.dtype) -> Tensor:
-    return tensor.detach().cpu().to(dtype if tensor.is_floating_point() else tensor.dtype).contiguous()
+    tensor = tensor.detach().cpu().contiguous()
+    return tensor.to(dtype) if tensor.is_floating_point() and tensor.ndim > 1 else tensor
 
 
 def _tensor_bytes(file: bytes) -> bytes:
@@ -151,6 +156,8 @@ def build(task: Task, card: Card, tensors: Mapping[str, Tensor], where: object) 
     if card.network not in task.networks:
         raise WeightsError(f"{task.name} has no network {card.network!r}", where, f"it has {', '.join(task.networks)}")
     network = task.networks[card.network]
+    if (card.expects, card.returns) != (network.expects.value, network.returns.value):
+        raise WeightsError(f"trained on {card.expects} pictures, but the network takes {network.expects.value}", where)
     try:
         module = network.build(card.config)
     except (TypeError, ValueError) as error:
@@ -184,6 +191,12 @@ def shipped() -> list[Path]:
     return sorted(folder.glob("*.safetensors"))
 
 
+def recipe_of(name: str) -> dict[str, Any]:
+    """Fields of the recipe that lies beside shipped weights; none where there is no such recipe."""
+    path = Path(str(files("photonet_weights"))) / f"{name}.toml"
+    return tomllib.loads(path.read_text()) if path.exists() else {}
+
+
 def find(name: str) -> Path:
     """Weights by the name of shipped ones, or by path.
 
@@ -211,6 +224,7 @@ def choose(task: Task, names: Sequence[str], net: str | None = None) -> tuple[di
 
     Raises:
         WeightsError: named weights are of another task, or of another network than the named one.
+        UsageError: named weights are of several networks, and no network was named.
     """
     prefix = f"{task.name}-"
     stems = {path.stem.removeprefix(prefix): path for path in shipped() if path.stem.startswith(prefix)}
@@ -225,7 +239,9 @@ def choose(task: Task, names: Sequence[str], net: str | None = None) -> tuple[di
             raise WeightsError(f"a second file for the network {card.network}", path, f"{named[card.network]} is one")
         named[card.network] = path
     serving = [network for network in named if network in set(task.choices())]
-    if net is None and len(serving) == 1:
+    if net is None and len(serving) > 1:
+        raise UsageError(f"weights of several networks: {', '.join(serving)}", "--weights", "choose one with --net")
+    if net is None and serving:
         net = serving[0]
     elif net is not None and serving and net not in serving:
         raise WeightsError(f"these weights are for the network {serving[0]}, not for {net}", named[serving[0]])

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatch
 from pathlib import Path
@@ -12,9 +12,9 @@ import numpy as np
 import torch
 from torch import Generator, Tensor
 
-from photonet.color import LUMA_WEIGHTS, transfer
+from photonet.color import ENCODED_LUMA, LUMA_WEIGHTS, ColorState, transfer
 from photonet.errors import InputError, UsageError
-from photonet.io import read
+from photonet.io import read, write_atomic
 from photonet.photo import Photo, full_scale
 
 Example = Mapping[str, np.ndarray]  # named arrays H W C of one height and width: a clean picture, or a pair
@@ -29,14 +29,16 @@ class Source:
     files: tuple[Path, ...]
 
 
-def list_pictures(folder: Path, suffixes: Sequence[str]) -> list[Path]:
+def list_pictures(folder: Path, suffixes: Collection[str]) -> list[Path]:
     """The pictures of a folder and of the folders below it, in the order of their names."""
     if not folder.is_dir():
         raise UsageError("no such folder", folder)
     return sorted(p for p in folder.rglob("*") if p.suffix.lower() in suffixes and not p.name.startswith("."))
 
 
-def list_sources(photos: Path | None, pairs: tuple[Path, Path] | None, suffixes: Sequence[str]) -> list[Source]:
+def list_sources(
+    photos: Path | None, pairs: tuple[Path, Path] | None, suffixes: Collection[str], flag: str = "--photos"
+) -> list[Source]:
     """Sources of clean photos, or of pairs: files of the same relative name, whatever their endings.
 
     Raises:
@@ -44,7 +46,7 @@ def list_sources(photos: Path | None, pairs: tuple[Path, Path] | None, suffixes:
             folder differ in their endings only.
     """
     if (photos is None) == (pairs is None):
-        raise UsageError("exactly one of --photos and --pairs is needed", fix="--photos DIR, or --pairs NOISY CLEAN")
+        raise UsageError(f"exactly one of {flag} and --pairs is needed", fix=f"{flag} DIR, or --pairs NOISY CLEAN")
     if photos is not None:
         sources = [Source(str(p.relative_to(photos)), (p,)) for p in list_pictures(photos, suffixes)]
     else:
@@ -57,11 +59,11 @@ def list_sources(photos: Path | None, pairs: tuple[Path, Path] | None, suffixes:
             )
         sources = [Source(str(name), (first[name], second[name])) for name in sorted(first)]
     if not sources:
-        raise UsageError("no pictures there", photos or (pairs and pairs[0]) or "", "name a folder that holds pictures")
+        raise InputError("no pictures in this folder", photos or (pairs and pairs[0]) or "", "name a folder that holds pictures")
     return sources
 
 
-def _by_name(folder: Path, suffixes: Sequence[str]) -> dict[Path, Path]:
+def _by_name(folder: Path, suffixes: Collection[str]) -> dict[Path, Path]:
     """Relative name without its ending → file."""
     found: dict[Path, Path] = {}
     for path in list_pictures(folder, suffixes):
@@ -76,16 +78,11 @@ def split(sources: Sequence[Source], validation: Sequence[str]) -> tuple[list[So
     """Training and validation sources.
 
     Args:
-        validation: patterns of names; without any, every 20th picture (at least one of several) is held out.
+        validation: patterns of names; where none matches, every 20th picture (at least one) is held out.
     """
-    if validation:
-        held = [s for s in sources if any(fnmatch(s.name, pattern) for pattern in validation)]
-        if not held:
-            raise UsageError("no picture matches", " ".join(validation), "name validation pictures of the folder")
-    else:
-        held = list(sources[::20]) if len(sources) > 1 else list(sources)
-    rest = [s for s in sources if s not in held] or list(sources)
-    return rest, held
+    held = [s for s in sources if any(fnmatch(s.name, pattern) for pattern in validation)] or list(sources[::20])
+    names = {s.name for s in held}
+    return [s for s in sources if s.name not in names] or list(sources), held
 
 
 def read_pictures(source: Source, network: Any) -> Example:
@@ -105,7 +102,7 @@ def as_expected(photo: Photo, network: Any) -> np.ndarray:
         return pixels
     if network.channels == 3:
         return np.repeat(pixels, 3, axis=2)
-    gray = pixels @ np.array(LUMA_WEIGHTS, np.float32)
+    gray = pixels @ np.array(ENCODED_LUMA if network.expects == ColorState.SRGB else LUMA_WEIGHTS, np.float32)
     return np.rint(gray).astype(pixels.dtype)[..., None] if pixels.dtype.kind == "u" else gray[..., None]
 
 
@@ -170,36 +167,50 @@ def build_bank(
     sources: Sequence[Source],
     sample: Callable[[Source], Example],
     folder: Path,
+    reading: str = "",
     progress: Callable[[int], None] = lambda done: None,
 ) -> Bank:
-    """Decode every source once; a bank of the same files that is already there is used again.
+    """Decode every source once; a bank of the same files, read the same way, that is already there is used again.
+
+    Args:
+        reading: says how `sample` reads, where that is not always the same way.
+        progress: told how many sources are done.
 
     Raises:
-        InputError: arrays of an example differ in size.
+        InputError: files that cannot be read, or arrays of an example that differ in size; all of them are listed.
     """
-    key = fingerprint(sources)
+    times = [file.stat().st_mtime_ns for source in sources for file in source.files]
+    key = hashlib.sha256(f"{fingerprint(sources)} {times} {reading}".encode()).hexdigest()
     listing = folder / "bank.json"
     if listing.exists() and json.loads(listing.read_text())["sources"] == key:
         return Bank(folder)
     folder.mkdir(parents=True, exist_ok=True)
     listing.unlink(missing_ok=True)
-    index, offset = [], 0
+    index, offset, problems = [], 0, []
     with (folder / "bank.bin").open("wb") as file:
         for done, source in enumerate(sources):
             arrays = {}
-            for name, array in _checked(source, sample(source)):
+            try:
+                example = _checked(source, sample(source))
+            except InputError as error:
+                problems.append(str(error))
+                continue
+            for name, array in example.items():
                 arrays[name] = {"offset": offset, "shape": list(array.shape), "dtype": array.dtype.str}
                 offset += file.write(np.ascontiguousarray(array).tobytes())
                 offset += file.write(bytes(-offset % 8))  # keeps every array aligned
             index.append({"source": source.name, "arrays": arrays})
             progress(done + 1)
-    listing.write_text(json.dumps({"sources": key, "examples": index}))
+    if problems:
+        what = f"{len(problems)} of {len(sources)} training examples cannot be used: {'; '.join(problems[:5])}"
+        raise InputError(what, fix="mend or remove them")
+    write_atomic(listing, json.dumps({"sources": key, "examples": index}).encode(), overwrite=True)
     return Bank(folder)
 
 
-def _checked(source: Source, example: Example) -> Iterator[tuple[str, np.ndarray]]:
+def _checked(source: Source, example: Example) -> Example:
     shapes = {name: array.shape[:2] for name, array in example.items()}
     if len(set(shapes.values())) != 1:
         listed = ", ".join(f"{name} {w}×{h}" for name, (h, w) in shapes.items())
         raise InputError(f"the pictures of a pair differ in size: {listed}", source.name, "crop or remove them")
-    yield from example.items()
+    return example

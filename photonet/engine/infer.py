@@ -1,8 +1,10 @@
 """Running networks over pictures of any size."""
 
 import copy
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from math import ceil
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +30,11 @@ Progress = Callable[[int, int], None]
 
 @dataclass
 class Loaded:
-    """A network with its weights, on a device."""
+    """A network with its weights, on a device.
+
+    Args:
+        largest_tile: side of the largest tile that fitted into memory so far.
+    """
 
     name: str
     network: Network
@@ -37,6 +43,7 @@ class Loaded:
     module: nn.Module
     device: Device
     tiling: Tiling
+    largest_tile: int = sys.maxsize
     _float32: nn.Module | None = None
 
     def __call__(self, tensors: Sequence[Tensor]) -> tuple[Tensor, bool]:
@@ -60,7 +67,7 @@ def _to_device(tensor: Tensor, device: torch.device) -> Tensor:
 def load(
     network: Network, name: str, card: Card, module: nn.Module, device: Device, path: Path | None = None
 ) -> Loaded:
-    """Make a built module ready to run: deployed, in the device's precision, channels last."""
+    """Make a built module ready to run, in place: deployed, in the device's precision, channels last."""
     module = network.deploy(module.eval()).requires_grad_(False)
     tiling = network.tiling(module)
     module = module.to(device.device, device.dtype, memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -129,9 +136,9 @@ class Engine:
         self._loaded: dict[str, Loaded] = {}
 
     def add(self, name: str, module: nn.Module) -> None:
-        """Use a module that is at hand, instead of weights from a file."""
-        network = self.task.networks[name]
-        self._loaded[name] = load(network, name, Card(task=self.task.name, network=name), module, self.device)
+        """Use a module that is at hand, instead of weights from a file; it is moved and converted in place."""
+        network, card = self.task.networks[name], Card(task=self.task.name, network=name)
+        self._loaded[name] = load(network, name, card, module, self.device)
 
     def loaded(self, name: str) -> Loaded:
         """A network by name, loaded at its first use.
@@ -193,17 +200,21 @@ class Engine:
     def map(self, name: str, photo: Photo) -> Tensor:
         """The whole output of a network over a picture, 1 C H W in float32; meant for small outputs."""
         loaded = self.loaded(name)
-        picture, parts = picture_of(photo, loaded.network), {}
+        picture, scale = picture_of(photo, loaded.network), loaded.tiling.scale
+        whole: list[Tensor] = []  # one tensor, made when its number of channels is known
 
         def work(tile: Tile) -> bool:
             output, retried = loaded((picture(tile.read),))
-            parts[tile.core.top, tile.core.left] = tile.crop(output, loaded.tiling.scale).cpu()
+            part = tile.crop(output, scale).cpu()
+            if not whole:
+                size = ceil(photo.height * scale), ceil(photo.width * scale)
+                whole.append(part.new_empty(*part.shape[:2], *size))
+            top, left = int(tile.core.top * scale), int(tile.core.left * scale)
+            whole[0][..., top : top + part.shape[-2], left : left + part.shape[-1]] = part
             return retried
 
         _sweep(photo, loaded, self.tile_size(loaded), work, lambda done, total: None)
-        tops = sorted({top for top, _ in parts})
-        lefts = sorted({left for _, left in parts})
-        return torch.cat([torch.cat([parts[top, left] for left in lefts], -1) for top in tops], -2)
+        return whole[0]
 
 
 @dataclass(frozen=True)
@@ -223,11 +234,16 @@ class _Runner:
 def _sweep(
     photo: Photo, loaded: Loaded, size: int, work: Callable[[Tile], bool], progress: Progress
 ) -> tuple[int, int]:
-    """Do `work` on every tile; out of memory halves the tile and begins again. Returns tile size and retries."""
+    """Do `work` on every tile; out of memory halves the tile and begins again, for later pictures too.
+
+    Returns:
+        Size of the tiles in the end, and how many were run again in float32.
+    """
     while True:
+        size = min(size, loaded.largest_tile)
         tiles = plan_tiles(photo.height, photo.width, size, loaded.tiling)
+        retried = 0
         try:
-            retried = 0
             for done, tile in enumerate(tiles):
                 retried += work(tile)
                 progress(done + 1, len(tiles))
@@ -235,11 +251,10 @@ def _sweep(
         except (RuntimeError, MemoryError) as error:
             if not is_out_of_memory(error):
                 raise
-            smaller = min(size, max(photo.height, photo.width)) // 2
-            if smaller < SMALLEST_TILE:
-                raise DeviceError(
-                    "out of memory even with the smallest tiles", loaded.device, "close other programs"
-                ) from error
-            size = round_up(smaller, loaded.tiling.stride)
-            if loaded.device.device.type == "cuda":
-                torch.cuda.empty_cache()
+        # outside of the handler, whose traceback holds the tensors that did not fit
+        size = min(size, round_up(max(photo.height, photo.width), loaded.tiling.stride)) // 2
+        if size < SMALLEST_TILE:
+            raise DeviceError("out of memory even with the smallest tiles", loaded.device, "close other programs")
+        loaded.largest_tile = size = round_up(size, loaded.tiling.stride)
+        if loaded.device.device.type == "cuda":
+            torch.cuda.empty_cache()

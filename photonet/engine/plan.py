@@ -1,11 +1,12 @@
 """Which files become which: inputs found, outputs named, before anything is read."""
 
 import re
-from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from hashlib import sha256
+from itertools import count
 from pathlib import Path
+from typing import NamedTuple
 
 from photonet.errors import InputError, UsageError
 from photonet.io import READABLE_SUFFIXES, WRITABLE_SUFFIXES, suffix_for
@@ -28,8 +29,16 @@ class Job:
     below: Path = Path()
 
 
-def find_inputs(names: Sequence[str], recursive: bool, results: Path | None = None) -> list[tuple[Path, Path]]:
-    """Pictures and the folder that each lies in below what was named.
+class Found(NamedTuple):
+    """A picture: where it lies below what was named, and whether that was a folder around it."""
+
+    path: Path
+    below: Path = Path()
+    in_folder: bool = False
+
+
+def find_inputs(names: Sequence[str], recursive: bool, results: Path | None = None) -> list[Found]:
+    """All pictures, each once, however often and in whatever way it was named.
 
     Args:
         names: files, folders and globs.
@@ -39,7 +48,7 @@ def find_inputs(names: Sequence[str], recursive: bool, results: Path | None = No
     Raises:
         InputError: nothing is there; a folder holds no pictures.
     """
-    found: list[tuple[Path, Path]] = []
+    found: list[Found] = []
     for name in names:
         path = Path(name)
         if path.is_dir():
@@ -49,27 +58,31 @@ def find_inputs(names: Sequence[str], recursive: bool, results: Path | None = No
             matching = sorted(match for match in matches if not match.is_dir())
             if not matching:
                 raise InputError("nothing matches", name)
-            found += [(match, Path()) for match in matching]
+            found += map(Found, matching)
         elif not path.exists() and not path.is_symlink():
             raise InputError("no such file or folder", name)
         else:
-            found.append((path, Path()))
-    return list(dict.fromkeys(found))
+            found.append(Found(path))
+    unique: dict[Path, Found] = {}
+    for one in found:
+        unique.setdefault(one.path.parent.resolve() / one.path.name, one)  # a link keeps its name: it is a job
+    return list(unique.values())
 
 
-def _in_folder(folder: Path, recursive: bool, results: Path | None) -> list[tuple[Path, Path]]:
+def _in_folder(folder: Path, recursive: bool, results: Path | None) -> list[Found]:
     entries = folder.rglob("*") if recursive else folder.iterdir()
     pictures = sorted(
         entry
         for entry in entries
         if entry.suffix.lower() in READABLE_SUFFIXES and not entry.name.startswith(".") and not entry.is_dir()
     )
-    if results is not None and folder.resolve() in results.parents:
-        pictures = [picture for picture in pictures if not picture.parent.resolve().is_relative_to(results)]
+    if results is not None and folder.resolve() in results.resolve().parents:
+        made = results.resolve()
+        pictures = [picture for picture in pictures if not picture.parent.resolve().is_relative_to(made)]
     if not pictures:
         fix = "" if recursive else "--recursive looks into the folders below it"
         raise InputError("no pictures in this folder", folder, fix)
-    return [(picture, picture.parent.relative_to(folder)) for picture in pictures]
+    return [Found(picture, picture.parent.relative_to(folder), True) for picture in pictures]
 
 
 def plan(
@@ -97,17 +110,30 @@ def plan(
         InputError: an input is missing.
         UsageError: the output cannot be what it should be; an output would replace an input.
     """
-    found = find_inputs(names, recursive, _results(output))
-    below = dict(found)
-    jobs = [Job(inputs, below=below[inputs[0]]) for inputs in group([path for path, _ in found])]
-    several = len(jobs) > 1 or any(Path(name).is_dir() for name in names)
-    jobs = _distinct([replace(job, output=_place(job, output, task, format, several)) for job in jobs])
+
+    def jobs_of(found: Sequence[Found]) -> list[Job]:
+        below = {one.path: one.below for one in found}
+        jobs = [Job(inputs, below=below[inputs[0]]) for inputs in group(list(below))]
+        several = len(jobs) > 1 or any(Path(name).is_dir() for name in names)
+        return _distinct([replace(job, output=_place(job, output, task, format, several)) for job in jobs])
+
+    found = find_inputs(names, recursive, results_folder(output))
+    jobs = jobs_of(found)
+    if "{" in output:
+        earlier = _earlier_results(jobs)
+        jobs = jobs_of([one for one in found if not (one.in_folder and one.path.resolve() in earlier)])
+    _refuse_inputs(jobs)
     return [job for job in jobs if _in_shard(job, shard)] if shard else jobs  # named first: alike on every machine
 
 
-def _results(output: str) -> Path | None:
-    """The folder that gets the results, where it is one."""
-    return None if "{" in output or not _is_folder(output) else Path(output).resolve()
+def results_folder(output: str) -> Path | None:
+    """The folder that gets the results, where they all go into one."""
+    return None if "{" in output or not _is_folder(output) else Path(output)
+
+
+def _earlier_results(jobs: Sequence[Job]) -> set[Path]:
+    """What the same plan would have made before; a file that only has another ending may as well be an original."""
+    return {job.output.resolve() for job in jobs if job.output.with_suffix("") != job.inputs[0].with_suffix("")}
 
 
 def _in_shard(job: Job, shard: str) -> bool:
@@ -153,24 +179,33 @@ def _kept_suffix(source: Path) -> str:
 
 
 def _distinct(jobs: list[Job]) -> list[Job]:
-    """Outputs of the same name get their inputs' endings into it: `a.jpg` and `a.png` become `a_jpg` and `a_png`."""
+    """Outputs of one name get their inputs' endings into it (`a_jpg`, `a_png`), or else a number (`a`, `a_2`)."""
+    endings: dict[str, set[str]] = {}
+    for job in jobs:
+        endings.setdefault(_key(job), set()).add(job.inputs[0].suffix.lower())
+    jobs = [_renamed(job, job.inputs[0].suffix.lstrip(".")) if len(endings[_key(job)]) > 1 else job for job in jobs]
+    taken, result = set(map(_key, jobs)), []
+    numbers: dict[str, Iterator[int]] = {}
+    for job in jobs:
+        if (name := _key(job)) in numbers:
+            job = next(other for other in (_renamed(job, n) for n in numbers[name]) if _key(other) not in taken)
+            taken.add(_key(job))
+        numbers.setdefault(name, count(2))
+        result.append(job)
+    return result
 
-    def key(job: Job) -> str:
-        return str(job.output).casefold()
 
-    counts = Counter(map(key, jobs))
-    renamed = [_with_ending(job) if counts[key(job)] > 1 else job for job in jobs]
-    inputs = {path.resolve() for job in renamed for path in job.inputs}
-    for job in renamed:
+def _key(job: Job) -> str:
+    """Names that differ in case only are one file on some machines."""
+    return str(job.output).casefold()
+
+
+def _renamed(job: Job, addition: object) -> Job:
+    return replace(job, output=job.output.with_name(f"{job.output.stem}_{addition}{job.output.suffix}"))
+
+
+def _refuse_inputs(jobs: Sequence[Job]) -> None:
+    inputs = {path.resolve() for job in jobs for path in job.inputs}
+    for job in jobs:
         if job.output.resolve() in inputs:
             raise UsageError("the output would replace an input", job.output, "choose another folder or name with -o")
-    twice = [name for name, count in Counter(map(key, renamed)).items() if count > 1]
-    if twice:
-        fix = "put {stem} into the template, or take one folder at a time"
-        raise UsageError(f"{len(twice)} outputs would have the same name", twice[0], fix)
-    return renamed
-
-
-def _with_ending(job: Job) -> Job:
-    ending = job.inputs[0].suffix.lstrip(".")
-    return replace(job, output=job.output.with_name(f"{job.output.stem}_{ending}{job.output.suffix}"))

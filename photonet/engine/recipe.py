@@ -53,7 +53,7 @@ class Recipe(BaseModel):
     decay: float = Field(0.4, ge=0, le=1)
     ema: float = Field(0.999, ge=0, lt=1)
     clip: float = Field(0, ge=0)
-    seed: int = 0
+    seed: int = Field(0, ge=0, lt=2**30)
     validation: tuple[str, ...] = ()
     validation_crop: int = Field(256, ge=16)
     save_minutes: float = Field(4, gt=0)

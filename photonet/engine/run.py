@@ -17,11 +17,13 @@ from photonet.engine.checkpoint import Card, Data
 from photonet.engine.optim import Ema
 from photonet.engine.recipe import Recipe
 from photonet.engine.task import Network
-from photonet.errors import WeightsError
+from photonet.errors import UsageError, WeightsError
+from photonet.io import write_atomic
 
 Report = Callable[[dict[str, Any]], None]
 
 STATE, BEFORE_DECAY, WEIGHTS, LOG = "resume.pt", "before-decay.pt", "weights.safetensors", "log.jsonl"
+RECIPE = "recipe.json"  # recipe and minutes of the run: what --resume goes on with
 
 
 @dataclass
@@ -41,6 +43,7 @@ class Run:
         seconds: that it took so far, pauses left out.
         best: validation score of the weights that are kept.
         losses: of the steps since the last line of the log.
+        skipped: updates left out because the gradient was not finite.
     """
 
     recipe: Recipe
@@ -59,6 +62,7 @@ class Run:
     seconds: float = 0
     best: float = float("-inf")
     losses: list[Tensor] = field(default_factory=list)
+    skipped: int = 0
 
     @property
     def progress(self) -> float:
@@ -138,6 +142,7 @@ class Run:
             "seconds": self.seconds,
             "best": self.best,
             "losses": self.losses,
+            "skipped": self.skipped,
         }
         for name in names:
             torch.save(state, self.folder / f".{name}")
@@ -161,4 +166,24 @@ class Run:
         self.step, self.seconds, self.best = state["step"], state["seconds"], state["best"]
         device = next(self.module.parameters()).device
         self.losses = [loss.to(device) for loss in state["losses"]]
-        self.steps = state["steps"] if self.minutes else max(self.recipe.steps, self.step)
+        self.skipped = state.get("skipped", 0)
+        self.steps = self.fitting_steps() if self.minutes else max(self.recipe.steps, self.step)
+
+    def keep_recipe(self) -> None:
+        """Write what `--resume` needs to go on in the same way."""
+        if self.first:
+            kept = {"recipe": self.recipe.model_dump(mode="json"), "minutes": self.minutes}
+            write_atomic(self.folder / RECIPE, json.dumps(kept, indent=2).encode(), overwrite=True)
+
+
+def read_kept(folder: Path) -> tuple[dict[str, Any], float]:
+    """Fields of the recipe of a run, and its minutes.
+
+    Raises:
+        UsageError: the file is broken.
+    """
+    try:
+        kept = json.loads((folder / RECIPE).read_text())
+        return dict(kept["recipe"]), float(kept["minutes"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise UsageError(f"cannot be read ({error})", folder / RECIPE, "name a recipe with --recipe") from error

@@ -1,17 +1,19 @@
 """Scoring: degrade clean pictures, run a task on them, and measure how near the result comes."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from time import perf_counter
 from typing import Any
 
 import numpy as np
+import torch
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
-from photonet.engine.data import as_expected
+from photonet.engine.data import Source, as_expected
 from photonet.engine.infer import Engine
-from photonet.engine.task import Baseline, Trial
+from photonet.engine.task import Baseline, Network, Task, Trial
+from photonet.errors import InputError
 from photonet.io import read
 from photonet.photo import Photo, full_scale
 
@@ -65,36 +67,84 @@ def ssim(result: np.ndarray, clean: np.ndarray) -> float:
     )
 
 
+@dataclass(frozen=True)
+class Case:
+    """A picture under a trial.
+
+    Args:
+        trial, picture: names.
+        degraded, clean: H W C, float32, 1.0 = white.
+        options: of the trial.
+    """
+
+    trial: str
+    picture: str
+    degraded: np.ndarray
+    clean: np.ndarray
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+
+def trials_of(task: Task, options: Any, network: Network) -> list[Trial]:
+    """The trials of a task; where it has none, the network's own training pair with its default options."""
+    if task.trials is not None:
+        return task.trials(options)
+
+    def degrade(clean: np.ndarray, number: int) -> np.ndarray:
+        batch = {"target": torch.from_numpy(clean).permute(2, 0, 1)[None]}
+        pair = network.pair(batch, torch.Generator().manual_seed(number), network.training())  # type: ignore[misc]
+        return pair["input"][0].permute(1, 2, 0).contiguous().numpy()
+
+    return [Trial("as trained", degrade)]
+
+
+def spoiled(pictures: Sequence[Path], trials: Sequence[Trial], network: Network) -> Iterator[Case]:
+    """Every clean picture under every trial."""
+    for trial in trials:
+        for number, path in enumerate(pictures):
+            clean = _pixels(path, network)
+            yield Case(trial.name, path.name, trial.degrade(clean, number), clean, trial.options)
+
+
+def paired(sources: Sequence[Source], network: Network) -> Iterator[Case]:
+    """Pairs of the user's own, as they are."""
+    for source in sources:
+        degraded, clean = (_pixels(path, network) for path in source.files)
+        if degraded.shape != clean.shape:
+            raise InputError("the pictures of a pair differ in size", source.name)
+        yield Case("pairs", source.name, degraded, clean)
+
+
+def _pixels(path: Path, network: Network) -> np.ndarray:
+    pixels = as_expected(read(path), network)
+    return pixels.astype(np.float32) / full_scale(pixels.dtype)
+
+
 def evaluate(
     engine: Engine,
-    pictures: Sequence[Path],
-    trials: Sequence[Trial],
+    cases: Iterable[Case],
     make_options: Callable[[Mapping[str, Any]], Any],
     baselines: Mapping[str, Baseline],
 ) -> Iterator[Row]:
-    """Every picture under every trial: the input itself, the task, and the baselines on the same pixels."""
+    """Scores of every case: of the input itself, of the task, and of the baselines on the same pixels."""
     network = engine.task.networks[engine.net or engine.task.default_network]
-    for trial in trials:
-        options = make_options(trial.options)
-        for number, path in enumerate(pictures):
-            pixels = as_expected(read(path), network)
-            clean = pixels.astype(np.float32) / full_scale(pixels.dtype)
-            degraded = trial.degrade(clean, number)
-
-            def row(method: str, result: np.ndarray, seconds: float, figures: Mapping[str, float] | None = None) -> Row:
-                quality = psnr(result, clean), ssim(result, clean)  # noqa: B023 (called at once)
-                return Row(trial.name, method, path.name, *quality, seconds, figures or {})  # noqa: B023
-
-            yield row("input", degraded, 0.0)
+    for case in cases:
+        yield _row(case, "input", case.degraded, 0.0)
+        began = perf_counter()
+        result = engine.run([Photo(case.degraded, network.expects)], make_options(case.options))
+        seconds = perf_counter() - began
+        figures = engine.task.judge(result.notes, case.degraded, case.clean)
+        yield _row(case, result.network, result.photo.pixels, seconds, figures)
+        for name, method in baselines.items():
             began = perf_counter()
-            result = engine.run([Photo(degraded, network.expects)], options)
-            seconds = perf_counter() - began
-            figures = engine.task.judge(result.notes, degraded, clean)
-            yield row(result.network, result.photo.pixels, seconds, figures)
-            for name, method in baselines.items():
-                began = perf_counter()
-                output = method(degraded, clean)
-                yield row(name, output, perf_counter() - began)
+            output = method(case.degraded, case.clean)
+            yield _row(case, name, output, perf_counter() - began)
+
+
+def _row(
+    case: Case, method: str, result: np.ndarray, seconds: float, figures: Mapping[str, float] | None = None
+) -> Row:
+    quality = psnr(result, case.clean), ssim(result, case.clean)
+    return Row(case.trial, method, case.picture, *quality, seconds, figures or {})
 
 
 def averages(rows: Sequence[Row]) -> list[dict[str, Any]]:
@@ -107,7 +157,7 @@ def averages(rows: Sequence[Row]) -> list[dict[str, Any]]:
             "trial": trial,
             "method": method,
             "psnr": round(float(np.mean([row.psnr for row in group])), 3),
-            "ssim": round(float(np.nanmean([row.ssim for row in group])), 4),
+            "ssim": round(_mean_of_known([row.ssim for row in group]), 4),
             "pictures": len(group),
             "seconds": round(sum(row.seconds for row in group), 2),
             "figures": {
@@ -116,3 +166,8 @@ def averages(rows: Sequence[Row]) -> list[dict[str, Any]]:
         }
         for (trial, method), group in groups.items()
     ]
+
+
+def _mean_of_known(values: Sequence[float]) -> float:
+    known = [value for value in values if not np.isnan(value)]
+    return float(np.mean(known)) if known else float("nan")

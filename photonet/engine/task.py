@@ -109,9 +109,11 @@ class Network:
         adopt: tensors of another project → config and renamed tensors, or None where they are of no such network.
         deploy: called once on the loaded module, for folding batch norm and the like.
         serves_task: False for a helper that `Task.prepare` uses and `--net` cannot choose.
+        crop_multiple: training crops must be multiples of it in height and width.
         training: a pydantic model of what `pair` and `loss` can be told by a recipe.
         sample: source of files → named arrays, read once into the bank; by default `target`, and `input` of a pair.
-        pair: batch of crops, generator on its device, training options → batch for the loss.
+        pair: batch of crops, generator on its device, training options → batch for the loss, with the `input` and the
+            `target` of the network and whatever else its loss wants.
         loss: module, batch, progress 0 to 1 → {"loss": …, and anything to log}.
         score: module, batch → one number, or one for each example; higher is better.
     """
@@ -127,6 +129,7 @@ class Network:
     adopt: Callable[[Mapping[str, Tensor]], tuple[dict[str, Any], dict[str, Tensor]] | None] = lambda tensors: None
     deploy: Callable[[Any], nn.Module] = lambda module: module
     serves_task: bool = True
+    crop_multiple: int = 1
     training: type[Options] = Options
     sample: Callable[[Source, "Network"], Example] = read_pictures
     pair: Callable[[Batch, Generator, Any], Batch] | None = None
@@ -166,7 +169,7 @@ class Task:
         prepare: photos, options, runner → `Prepared`.
         finish: output window 1 C H W, notes, options → the result as a tensor, in `Network.returns`.
         trial_options: a pydantic model; its fields become flags of `photonet eval`.
-        trials: trial options → conditions to score under.
+        trials: trial options → conditions to score under; without, the network's own training pair is one.
         baselines: name → classical method on the same degraded pixels.
         judge: notes of a run, degraded and clean picture → further figures, averaged over the pictures.
         protocol: how the scores are made, for tables and cards.
@@ -181,7 +184,7 @@ class Task:
     prepare: Callable[[Sequence[Photo], Any, Runner], Prepared] = prepare_picture
     finish: Callable[[Tensor, Mapping[str, Any], Any], Tensor] = first_finish
     trial_options: type[Options] = Options
-    trials: Callable[[Any], list[Trial]] = lambda options: []
+    trials: Callable[[Any], list[Trial]] | None = None
     baselines: Callable[[], Mapping[str, Baseline]] = dict
     judge: Judge = lambda notes, degraded, clean: {}
     protocol: str = ""

@@ -9,6 +9,7 @@ import logging
 import time
 from collections.abc import Callable, Sequence
 from itertools import islice
+from math import lcm
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from torch import Generator, Tensor, nn
 
 from photonet.engine import checkpoint
 from photonet.engine.checkpoint import Data
-from photonet.engine.data import Bank, Batch, Source, build_bank, fingerprint
+from photonet.engine.data import Bank, Batch, Example, Source, build_bank, fingerprint
 from photonet.engine.device import Device
 from photonet.engine.optim import Ema, Muon, gradient_norm
 from photonet.engine.recipe import Recipe
@@ -27,6 +28,7 @@ from photonet.engine.task import Network
 from photonet.errors import UsageError
 
 VALIDATION_SEED = 1_000_003
+CROP_SEED = 2**31  # keeps the places of the crops apart from the noise on them
 SANITY_STEPS = 5
 LOG_EVERY = 50  # steps
 
@@ -71,12 +73,13 @@ def train(
         raise UsageError("holds a training already", folder, "go on with --resume, or name another folder with -o")
     if resume and not used:
         raise UsageError("holds nothing to resume", folder)
+    _check_crops(recipe, network)
     fabric = _fabric(device, devices, nodes)
     fabric.launch()
     torch.manual_seed(recipe.seed)
     module = _build(network, recipe)
     folder.mkdir(parents=True, exist_ok=True)
-    banks = _banks(fabric, network, sources, folder)
+    banks = _banks(fabric, network, sources, folder, report)
     if init is not None:
         checkpoint.load_strictly(module, checkpoint.read_tensors(init)[1], init)
     model, optimizer = fabric.setup(module, make_optimizer(module, recipe))
@@ -94,12 +97,21 @@ def train(
         report,
         steps=recipe.steps,
     )
+    run.keep_recipe()
     if resume:
         run.restore()
     else:
         _sanity_check(run, fabric, banks[0])
     fit(run, fabric, model, banks, stop)
     return folder / WEIGHTS if run.first else None
+
+
+def _check_crops(recipe: Recipe, network: Network) -> None:
+    """Crops must suit the network's stride, and the cells that training pairs are made in."""
+    stride = lcm(network.tiling(_build(network, recipe)).stride, network.crop_multiple)
+    wrong = [f"{n} is {v}" for n in ("crop", "validation_crop") for v in [getattr(recipe, n)] if v % stride]
+    if wrong:
+        raise UsageError(f"{' and '.join(wrong)}, not a multiple of {stride}", "recipe")
 
 
 def _build(network: Network, recipe: Recipe) -> nn.Module:
@@ -127,7 +139,8 @@ def fit(run: Run, fabric: Fabric, model: Any, banks: tuple[Bank, Bank], stop: Ca
         if run.step % LOG_EVERY == 0:
             loss = float(fabric.all_reduce(torch.stack(run.losses).mean()))  # type: ignore[arg-type]
             run.losses.clear()
-            run.log(step=run.step, of=run.steps, loss=round(loss, 4), lr=rate, seconds=round(run.seconds, 1))
+            line = {"step": run.step, "of": run.steps, "loss": round(loss, 4), "lr": rate}
+            run.log(**line, **({"skipped": run.skipped} if run.skipped else {}), seconds=round(run.seconds, 1))
         # the first process decides: the clocks of the others may differ
         stopping, due = fabric.broadcast((stop(), time.monotonic() - saved > run.recipe.save_minutes * 60))
         begins_to_fall = run.falling and not was_falling
@@ -155,6 +168,8 @@ def _update(run: Run, fabric: Fabric, model: Any, bank: Bank) -> Tensor:
     norm = torch.nn.utils.clip_grad_norm_(parameters, recipe.clip) if recipe.clip else gradient_norm(parameters)
     if norm.isfinite():
         run.optimizer.step()
+    else:
+        run.skipped += 1
     run.optimizer.zero_grad(set_to_none=True)
     return total
 
@@ -164,7 +179,7 @@ def draw(
 ) -> Batch:
     """Batch `number` of a recipe: always the same one."""
     seed = recipe.seed * 2**32 + number
-    crops = bank.draw(batch, crop, Generator().manual_seed(seed))
+    crops = bank.draw(batch, crop, Generator().manual_seed(seed + CROP_SEED))
     crops = {name: tensor.to(device) for name, tensor in crops.items()}
     options = network.training.model_validate(recipe.training)
     return network.pair(crops, Generator(device).manual_seed(seed), options)  # type: ignore[misc]
@@ -217,7 +232,8 @@ def make_optimizer(module: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
 
 
 def _fabric(device: Device, devices: int, nodes: int) -> Fabric:
-    precision: Any = {"bf16": "bf16-mixed", "fp16": "16-mixed", "fp32": "32-true"}[device.precision]
+    # no fp16: its gradients need scaling, and bf16 or float32 do without
+    precision: Any = "bf16-mixed" if device.precision == "bf16" else "32-true"
     logging.getLogger("lightning_fabric").setLevel(logging.WARNING)  # it announces every setting
     kind = {"cpu": "cpu", "cuda": "cuda", "mps": "mps"}[device.device.type]
     chosen: Any = [device.device.index or 0] if kind == "cuda" and devices == 1 else devices
@@ -226,11 +242,20 @@ def _fabric(device: Device, devices: int, nodes: int) -> Fabric:
 
 
 def _banks(
-    fabric: Fabric, network: Network, sources: tuple[Sequence[Source], Sequence[Source]], folder: Path
+    fabric: Fabric, network: Network, sources: tuple[Sequence[Source], Sequence[Source]], folder: Path, report: Report
 ) -> tuple[Bank, Bank]:
     """Training and validation banks; the first process builds them, the others wait."""
     banks = []
+
+    def sample(source: Source) -> Example:
+        return network.sample(source, network)
+
     for name, part in zip(("training", "validation"), sources, strict=True):
         with fabric.rank_zero_first():
-            banks.append(build_bank(part, lambda source: network.sample(source, network), folder / f"{name}-bank"))
+            count, reading = len(part), f"{network.expects} {network.channels}"
+
+            def progress(done: int, count: int = count) -> None:
+                report({"decoded": done, "of": count})
+
+            banks.append(build_bank(part, sample, folder / f"{name}-bank", reading, progress))
     return banks[0], banks[1]

@@ -3,11 +3,11 @@
 `read` gives a Photo, `write` takes one. No decoder is imported before it is needed, and torch never.
 """
 
-from photonet.io.atomic import OutputError, write_atomic
+from photonet.io.atomic import OutputError, check_folder, check_target, make_folder, write_atomic
 from photonet.io.formats import FORMATS, RAW_SUFFIXES, READABLE_SUFFIXES, WRITABLE_SUFFIXES, suffix_for
 from photonet.io.metadata import Keep
 from photonet.io.reading import MAX_MEGAPIXELS, FormatInfo, identify, read, read_bytes
-from photonet.io.writing import WriteReport, encode, write
+from photonet.io.writing import Packed, WriteReport, check_writable, encode, pack, working_dtype, write
 
 __all__ = [
     "FORMATS",
@@ -18,12 +18,19 @@ __all__ = [
     "FormatInfo",
     "Keep",
     "OutputError",
+    "Packed",
     "WriteReport",
+    "check_folder",
+    "check_target",
+    "check_writable",
     "encode",
     "identify",
+    "make_folder",
+    "pack",
     "read",
     "read_bytes",
     "suffix_for",
+    "working_dtype",
     "write",
     "write_atomic",
 ]

@@ -10,6 +10,8 @@ from photonet.errors import PhotonetError, UsageError
 
 NAME_CHARS = 40  # of the final name within the temporary one: file names end at 255 bytes
 
+_NOT_ALLOWED = "Choose a folder in which you may write."
+
 
 class OutputError(PhotonetError):
     """An output cannot be written."""
@@ -50,6 +52,23 @@ def check_target(path: Path, overwrite: bool) -> None:
         raise _exists(path)
 
 
+def check_folder(folder: Path) -> None:
+    """Raise early where a folder neither takes files nor can be made."""
+    there = next(place for place in (folder, *folder.parents) if os.path.lexists(place) or place == place.parent)
+    if not there.is_dir():
+        raise OutputError("this is a file, and should be a folder", there, "Choose another place.")
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise OutputError("you may not write here", there, _NOT_ALLOWED)
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder, and those around it, where it is not there."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"the folder cannot be made: {error.strerror or error}", folder, _fix(error)) from error
+
+
 def _write_synced(path: Path, data: bytes) -> None:
     # os.open rather than tempfile: mode 0666 less the umask, as any program's files have.
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o666)
@@ -79,5 +98,5 @@ def _fix(error: OSError) -> str:
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return "Free some space, or write to another disk."
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
-        return "Choose a folder in which you may write."
+        return _NOT_ALLOWED
     return "Choose another place."

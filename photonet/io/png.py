@@ -29,8 +29,8 @@ STRIPE_BYTES = 4 << 20
 
 class _Chunk(NamedTuple):
     kind: bytes
-    data: bytes
-    whole: bytes
+    data: memoryview
+    whole: memoryview
 
 
 def probe(stream: BinaryIO) -> Header:
@@ -50,7 +50,7 @@ def decode(stream: BinaryIO) -> Frame:
         pixels, alpha, notes = frame.pixels, frame.alpha, frame.notes
     else:
         # OpenCV sees the pixels alone: it would turn them by eXIf, and some versions convert by gAMA.
-        bare = SIGNATURE + b"".join(chunk.whole for chunk in chunks if chunk.kind in PIXEL_CHUNKS)
+        bare = b"".join([SIGNATURE, *(chunk.whole for chunk in chunks if chunk.kind in PIXEL_CHUNKS)])
         pixels, alpha = _split(opencv.decode(bare), color_type)
         notes = ()
     if any(chunk.kind == b"acTL" for chunk in chunks):
@@ -77,14 +77,14 @@ def encode(frame: Frame, quality: int) -> Encoded:
 
 
 def _chunks(data: bytes) -> Iterator[_Chunk]:
-    """All chunks up to the last, with checksums verified."""
+    """All chunks up to the last, with checksums verified; views of the data, not copies."""
     at, view = len(SIGNATURE), memoryview(data)
     while at + 12 <= len(data):
         length = int.from_bytes(view[at : at + 4], "big")
         whole = view[at : at + 12 + length]
         if len(whole) < 12 + length or zlib.crc32(whole[4:-4]) != int.from_bytes(whole[-4:], "big"):
             break
-        chunk = _Chunk(bytes(whole[4:8]), bytes(whole[8:-4]), bytes(whole))
+        chunk = _Chunk(bytes(whole[4:8]), whole[8:-4], whole)
         yield chunk
         if chunk.kind == b"IEND":
             return
@@ -94,7 +94,8 @@ def _chunks(data: bytes) -> Iterator[_Chunk]:
 
 def _carried(chunks: list[_Chunk]) -> tuple[bytes | None, bytes | None, bytes | None]:
     exif = xmp = icc = None
-    for kind, data, _ in chunks:
+    for kind, view, _ in chunks:
+        data = b"" if kind in PIXEL_CHUNKS else bytes(view)
         if kind == b"eXIf":
             exif = metadata.strip_prefix(data)
         elif kind == b"iCCP":

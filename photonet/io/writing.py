@@ -40,7 +40,9 @@ class WriteReport:
     notes: tuple[str, ...] = ()
 
 
-class _Packed(NamedTuple):
+class Packed(NamedTuple):
+    """A finished file in memory, with the clipped pixels and the notes of a `WriteReport`."""
+
     data: bytes
     clipped: int
     notes: tuple[str, ...]
@@ -86,12 +88,40 @@ def encode(
     metadata: Keep = "full",
 ) -> bytes:
     """The file that `write` would write, in memory."""
-    return _located(photo, writable(None, format), bit_depth, quality, metadata, format).data
+    return pack(photo, format, bit_depth=bit_depth, quality=quality, metadata=metadata).data
+
+
+def pack(
+    photo: Photo,
+    format: str,
+    *,
+    bit_depth: int | None = None,
+    quality: int | None = None,
+    metadata: Keep = "full",
+) -> Packed:
+    """As `encode`, with what became of the picture."""
+    return _located(photo, writable(None, format), bit_depth, quality, metadata, format)
+
+
+def check_writable(
+    path: Path | None, *, format: str | None = None, bit_depth: int | None = None, quality: int | None = None
+) -> None:
+    """Raise a UsageError where `write` would refuse these arguments, whatever the photo. No path stands for memory."""
+    kind = writable(path, format)
+    _check_depth(kind, bit_depth)
+    _quality(kind, quality)
+
+
+def working_dtype(photo: Photo, path: Path | None, *, format: str | None, bit_depth: int | None) -> np.dtype:
+    """The depth to compute in for a file: its own where it keeps more bits than the photo has, and never fewer."""
+    kind = writable(path, format)
+    depth = 32 if kind.linear else _depth(photo, kind, bit_depth)
+    return max(photo.pixels.dtype, np.dtype(DISPLAY_DTYPES[depth]), key=lambda dtype: dtype.itemsize)
 
 
 def _located(
     photo: Photo, kind: Format, bit_depth: int | None, quality: int | None, keep: Keep, where: object
-) -> _Packed:
+) -> Packed:
     """Pack a photo; errors name the output."""
     try:
         return _pack(photo, kind, bit_depth, quality, keep)
@@ -99,7 +129,7 @@ def _located(
         raise type(error)(error.what, error.where or where, error.fix) from error
 
 
-def _pack(photo: Photo, kind: Format, bit_depth: int | None, quality: int | None, keep: Keep) -> _Packed:
+def _pack(photo: Photo, kind: Format, bit_depth: int | None, quality: int | None, keep: Keep) -> Packed:
     _refuse_unfit(photo, kind)
     depth = _depth(photo, kind, bit_depth)
     meta, channels = filtered(photo.meta, keep), photo.pixels.shape[2]
@@ -121,7 +151,7 @@ def _pack(photo: Photo, kind: Format, bit_depth: int | None, quality: int | None
         exposure=meta.exposure,
     )
     encoded = kind.codec.encode(frame, _quality(kind, quality))
-    return _Packed(encoded.data, clipped, notes + _lost(photo, kind, meta, quality) + encoded.notes)
+    return Packed(encoded.data, clipped, notes + _lost(photo, kind, meta, quality) + encoded.notes)
 
 
 def _refuse_unfit(photo: Photo, kind: Format) -> None:
@@ -134,15 +164,19 @@ def _refuse_unfit(photo: Photo, kind: Format) -> None:
 
 def _depth(photo: Photo, kind: Format, wanted: int | None) -> int:
     """The depth asked for, else the smallest of the format that holds the photo's, else its largest."""
+    _check_depth(kind, wanted)
     if wanted is not None:
-        if wanted not in kind.depths:
-            choices = " or ".join(map(str, kind.depths))
-            raise UsageError(f"{kind.name} has no {wanted} bits", "--bit-depth", f"Use {choices}, or another format.")
         return wanted
     own = PHOTO_DEPTHS[photo.pixels.dtype.name]
     if kind.linear and own == 16:
         own = 32  # half has 11 significant bits: too few for 16-bit pixels
     return min((depth for depth in kind.depths if depth >= own), default=max(kind.depths))
+
+
+def _check_depth(kind: Format, wanted: int | None) -> None:
+    if wanted is not None and wanted not in kind.depths:
+        choices = " or ".join(map(str, kind.depths))
+        raise UsageError(f"{kind.name} has no {wanted} bits", "--bit-depth", f"Use {choices}, or another format.")
 
 
 def _quality(kind: Format, wanted: int | None) -> int:

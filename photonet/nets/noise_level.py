@@ -9,7 +9,9 @@ from photonet.nets.blocks import ResidualBlock, conv3x3, weight_dtype
 CELL = 16  # pixels per side of one estimate
 FLOOR = 0.5 / 255  # noise that nobody sees: keeps logarithms finite and small levels from dominating
 TYPICAL_LOG_LEVEL = -3.0  # where training begins: 12 of 255
-_SURENESS = (-4.0, 2.0)  # bounds of the logarithm of the scale
+LEAST_SPREAD = 1e-9  # of log levels: none
+POOLING_STEPS = 10  # Newton's; it converges in three or four
+_LOG_SCALE = (-4.0, 2.0)  # bounds: a network that is surer than that has only learned its examples
 
 
 class NoiseLevel(nn.Module):
@@ -53,8 +55,8 @@ class NoiseLevel(nn.Module):
             B 2 H/16 W/16: log(level + FLOOR), with the level a standard deviation on the same scale; and the logarithm
             of the distribution's scale, small where the network is sure.
         """
-        location, sureness = self.body(noisy.to(weight_dtype(self))).float().chunk(2, 1)
-        return torch.cat([location + TYPICAL_LOG_LEVEL, sureness.clamp(*_SURENESS)], 1)
+        location, log_scale = self.body(noisy.to(weight_dtype(self))).float().chunk(2, 1)
+        return torch.cat([location + TYPICAL_LOG_LEVEL, log_scale.clamp(*_LOG_SCALE)], 1)
 
 
 def local_noise_level(noise: Tensor) -> Tensor:
@@ -96,21 +98,20 @@ def pool_levels(estimate: Tensor) -> Tensor:
     Returns:
         B 1 h w, standard deviations, at least 0.
 
-    Source: DerSimonian and Laird, "Meta-analysis in clinical trials", Controlled Clinical Trials 1986.
+    Source: Paule and Mandel, "Consensus Values and Weighting Factors", J. Res. Natl. Bur. Stand. 1982.
     """
     location, log_scale = estimate.double().chunk(2, 1)
     variance = 2 * (2 * log_scale).exp()  # of a Laplace distribution
-    weight = 1 / variance
-    total, mean = _weighted(location, weight)
-    surplus = (weight * (location - mean).square()).sum((-2, -1), keepdim=True) - (weight[0, 0].numel() - 1)
-    spread = surplus / (total - weight.square().sum((-2, -1), keepdim=True) / total).clamp_min(1e-9)
-    spread = spread.clamp_min(1e-9)
-    _, mean = _weighted(location, 1 / (variance + spread))
+    spread = torch.full_like(variance[..., :1, :1], LEAST_SPREAD)
+    for _ in range(POOLING_STEPS):
+        weight = 1 / (variance + spread)
+        mean = _sum(weight * location) / _sum(weight)
+        terms = weight * (location - mean).square()
+        surplus = _sum(terms) - (terms[0, 0].numel() - 1)
+        spread = (spread + surplus / _sum(weight * terms).clamp_min(LEAST_SPREAD)).clamp_min(LEAST_SPREAD)
     pooled = (location / variance + mean / spread) / (1 / variance + 1 / spread)
     return (pooled.exp() - FLOOR).clamp_min(0).to(estimate.dtype)
 
 
-def _weighted(values: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
-    """Sum of the weights, and weighted mean, over the cells."""
-    total = weight.sum((-2, -1), keepdim=True)
-    return total, (weight * values).sum((-2, -1), keepdim=True) / total
+def _sum(values: Tensor) -> Tensor:
+    return values.sum((-2, -1), keepdim=True)

@@ -98,7 +98,7 @@ def _with_map(noisy: Tensor, clean: Tensor, generator: Generator) -> Batch:
     told = uniform(len(level), 0, 1, generator).view(-1, 1, 1, 1) < 0.4  # users give one number for all of a picture
     error = 1 + uniform(len(level), -MAP_ERROR, MAP_ERROR, generator).view(-1, 1, 1, 1)
     noise_map = F.interpolate(torch.where(told, whole, level) * error, size=noisy.shape[-2:], mode="bilinear")
-    return {"noisy": noisy, "clean": clean, "level": level, "noise_map": noise_map}
+    return {"input": noisy, "target": clean, "level": level, "noise_map": noise_map}
 
 
 def decibels(output: Tensor, clean: Tensor) -> Tensor:
@@ -108,30 +108,30 @@ def decibels(output: Tensor, clean: Tensor) -> Tensor:
 
 def run_unet(net: nn.Module, batch: Batch) -> Tensor:
     """The U-Net's output for a batch."""
-    return net(batch["noisy"], batch["noise_map"])
+    return net(batch["input"], batch["noise_map"])
 
 
 def run_dncnn(net: nn.Module, batch: Batch) -> Tensor:
     """DnCNN's output for a batch."""
-    return net(batch["noisy"])
+    return net(batch["input"])
 
 
 def gains(run: Callable[[nn.Module, Batch], Tensor]) -> dict[str, Any]:
     """Loss and score of a denoiser: decibels, so that weak noise counts as much as strong."""
     return {
-        "loss": lambda net, batch, progress: {"loss": -decibels(run(net, batch), batch["clean"]).mean()},
-        "score": lambda net, batch: decibels(run(net, batch), batch["clean"]),
+        "loss": lambda net, batch, progress: {"loss": -decibels(run(net, batch), batch["target"]).mean()},
+        "score": lambda net, batch: decibels(run(net, batch), batch["target"]),
     }
 
 
 def published_loss(net: nn.Module, batch: Batch, progress: float) -> dict[str, Tensor]:
     """Half the squared error. Source: Zhang et al., TIP 2017, equation 1."""
-    return {"loss": (run_dncnn(net, batch) - batch["clean"]).square().mean() / 2}
+    return {"loss": (run_dncnn(net, batch) - batch["target"]).square().mean() / 2}
 
 
 def level_loss(net: nn.Module, batch: Batch, progress: float) -> dict[str, Tensor]:
     """How unlikely the true noise levels are to the network."""
-    return {"loss": negative_log_likelihood(net(batch["noisy"]), batch["level"])}
+    return {"loss": negative_log_likelihood(net(batch["input"]), batch["level"])}
 
 
 def noise_in(photo: Photo, options: DenoiseOptions, runner: Runner) -> Tensor:
@@ -176,7 +176,7 @@ def gaussian_trial(sigma: float, options: Mapping[str, Any]) -> Trial:
         noise = torch.randn(chw.shape, generator=torch.Generator().manual_seed(number))
         return (chw + noise * (sigma / 255))[0].permute(1, 2, 0).numpy()
 
-    return Trial(f"sigma {sigma:g}", degrade, options)
+    return Trial(f"sigma {sigma:g}{', told' if options else ''}", degrade, options)
 
 
 def camera_trial(name: str, level: float) -> Trial:
@@ -226,6 +226,7 @@ def dncnn(channels: int, depth: int, summary: str) -> Network:
         channels=channels,
         adopt=lambda tensors: adopt_dncnn(tensors, channels),
         deploy=fold_batch_norm,
+        crop_multiple=CELL,
         training=DenoiseTraining,
         pair=add_noise,
         loss=published_loss,
@@ -239,6 +240,7 @@ UNET = Network(
     config={"channels": 3, "widths": (64, 128, 256), "blocks": (1, 1, 2)},
     tiling=lambda net: Tiling(net.unet.stride, net.unet.radius, bytes_per_pixel=100),
     maps=("noise_map",),
+    crop_multiple=CELL,
     training=DenoiseTraining,
     pair=add_noise,
     **gains(run_unet),
@@ -250,10 +252,11 @@ NOISE_LEVEL = Network(
     config={"widths": (48, 64, 64)},
     tiling=lambda net: Tiling(CELL, net.radius, Fraction(1, CELL), bytes_per_pixel=60),
     serves_task=False,
+    crop_multiple=CELL,
     training=DenoiseTraining,
     pair=add_noise,
     loss=level_loss,
-    score=lambda net, batch: -negative_log_likelihood(net(batch["noisy"]), batch["level"]),
+    score=lambda net, batch: -negative_log_likelihood(net(batch["input"]), batch["level"]),
 )
 
 TASK = Task(

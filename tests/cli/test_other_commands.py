@@ -67,9 +67,10 @@ class TestInfo:
         assert done.code == 0
         first, second = done.records
         assert (first["file"], first["format"], first["size"]) == (str(paths[0]), "jpeg", "56×40")
-        assert "ISO 400" in first["exposure"]
+        assert first["exposure"] == "0.004 s, ISO 400"
         assert first["metadata"]["exif"] > 0
         assert (second["format"], second["size"], second["depth"]) == ("png", "5×3", "uint8")
+        assert second["exposure"] == "unknown"
 
     def test_text(self, photonet: Command, photo: Path):
         done = photonet("info", photo)
@@ -80,6 +81,35 @@ class TestInfo:
         done = photonet("info", tmp_path / "gone.png")
         assert (done.code, done.stdout) == (3, b"")
         assert "gone.png" in done.err
+
+    def test_goes_on_after_an_error(self, photonet: Command, photo: Path, tmp_path: Path):
+        done = photonet("info", tmp_path / "gone.png", photo, "--json")
+        assert done.code == 1
+        assert [record["file"] for record in done.records] == [str(photo)]
+        assert "gone.png" in done.err
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [("photonet denoise --st", "--strength"), ("photonet eval denoise --base", "--baselines"), ("photonet den", "")],
+)
+@pytest.mark.parametrize("shell", ["bash", "zsh"])
+def test_completion(photonet: Command, monkeypatch: pytest.MonkeyPatch, shell: str, words: str, expected: str):
+    monkeypatch.setenv("_PHOTONET_COMPLETE", f"complete_{shell}")
+    monkeypatch.setenv("_TYPER_COMPLETE_ARGS" if shell == "zsh" else "COMP_WORDS", words)
+    monkeypatch.setenv("COMP_CWORD", str(len(words.split()) - 1))
+    done = photonet()
+    assert (expected or "denoise") in done.out
+
+
+def test_out_of_memory(photonet: Command, photo: Path, monkeypatch: pytest.MonkeyPatch):
+    def fail(path: Path) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr("photonet.io.read", fail)
+    done = photonet("info", photo)
+    assert done.code == 5
+    assert "out of memory" in done.err
 
 
 class TestDoctor:

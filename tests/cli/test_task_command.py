@@ -12,6 +12,7 @@ from running import SAMPLES, Command, Done, picture, pixels
 
 from photonet.engine import checkpoint
 from photonet.engine.checkpoint import Card
+from photonet.errors import InputError
 
 
 def refused(done: Done, code: int, *words: object) -> None:
@@ -65,6 +66,13 @@ class TestUsage:
         for out in (photo, f"{tmp_path}/", "{dir}/{stem}{ext}"):
             refused(photonet("denoise", photo, "-o", out, "--overwrite"), 2, "photo.png", "replace an input")
         assert photo.read_bytes() == before
+
+    def test_file_where_a_folder_should_be(
+        self, photonet: Command, photo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ):
+        (tmp_path / "file").touch()
+        monkeypatch.setattr("photonet.engine.batch.read", lambda path: pytest.fail("was read"))
+        refused(photonet("denoise", photo, "-o", f"{tmp_path}/file/"), 1, "file", "should be a folder")
 
     def test_one_file_for_several(self, photonet: Command, photo: Path, tmp_path: Path):
         other = picture(tmp_path / "other.png")
@@ -170,6 +178,8 @@ class TestWeights:
         done = self.run(photonet, photo, small_weights["dncnn-color"], "--json")
         assert done.code == 0
         assert done.records[0]["network"] == "dncnn-color"
+        card = checkpoint.read_card(small_weights["dncnn-color"])
+        assert (done.records[0]["schema"], done.records[0]["weights"]) == (1, card.digest[:16])
 
     def test_not_finite(self, photonet: Command, photo: Path, tmp_path: Path, small_weights: dict[str, Path]):
         card, tensors = checkpoint.read_tensors(small_weights["unet"])
@@ -220,6 +230,17 @@ class TestOutput:
     def test_quiet(self, photonet: Command, photo: Path, tmp_path: Path):
         done = photonet("denoise", photo, "-o", tmp_path / "out.png", "--quiet")
         assert (done.code, done.stdout, done.err) == (0, b"", "")
+
+    def test_warnings(self, photonet: Command, tmp_path: Path):
+        Image.new("RGBA", (40, 30), (90, 80, 70, 60)).save(tmp_path / "a.png")
+        done = photonet("denoise", tmp_path / "a.png", "-o", tmp_path / "a.jpg")
+        assert "jpeg has no alpha: dropped" in done.err
+        flags = ["--overwrite", "--quiet"]
+        assert photonet("denoise", tmp_path / "a.png", "-o", tmp_path / "a.jpg", *flags).err == ""
+        piped = ["denoise", "-", "-o", "-", "--format", "jpeg"]
+        done = photonet(*piped, stdin=(tmp_path / "a.png").read_bytes())
+        assert "jpeg has no alpha: dropped" in done.err
+        assert photonet(*piped, "--quiet", stdin=(tmp_path / "a.png").read_bytes()).err == ""
 
     def test_no_bar_without_a_terminal(
         self, photonet: Command, photo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -436,6 +457,27 @@ class TestCompare:
         assert "a.png" in page
         assert "b.png" in page
         assert "c.png" not in page
+
+    def test_page_that_exists(self, photonet: Command, photo: Path, tmp_path: Path):
+        command = ["denoise", photo, "-o", f"{tmp_path}/out/", "--compare"]
+        assert photonet(*command).code == 0
+        (tmp_path / "out" / "photo.png").unlink()
+        refused(photonet(*command), 2, "photo-compare.html", "exists")
+        assert not (tmp_path / "out" / "photo.png").exists()
+        assert photonet(*command, "--skip-existing").code == 0
+
+    @pytest.mark.parametrize(("content", "code"), [(None, 3), (b"no picture", 1)])
+    def test_page_that_fails(
+        self, photonet: Command, photo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: bytes, code: int
+    ):
+        def fail(*_: object, **__: object) -> None:
+            raise InputError("the page cannot be made", "page.html")
+
+        monkeypatch.setattr("photonet_cli.report.write_page", fail)
+        if content:
+            photo.with_name("broken.png").write_bytes(content)
+        done = photonet("denoise", tmp_path, "-o", tmp_path / "out", "--compare")
+        refused(done, code, "the page cannot be made")
 
 
 def test_sample(photonet: Command, tmp_path: Path):

@@ -15,6 +15,7 @@ from small import build_small, small_config
 import photonet
 from photonet.engine import checkpoint
 from photonet.engine.checkpoint import Card
+from photonet.engine.score import trials_of
 from photonet.engine.task import Task
 from photonet.errors import UsageError
 from photonet.tasks import CATALOG, get_task
@@ -89,7 +90,7 @@ def test_options_have_words_for_help(task: Task):
 @every_task
 def test_every_trial_spoils_reproducibly(task: Task):
     clean = np.random.default_rng(0).random((32, 48, 3), np.float32)
-    trials = task.trials(task.trial_options())
+    trials = trials_of(task, task.trial_options(), task.networks[task.default_network])
     assert trials
     for trial in trials:
         spoiled = trial.degrade(clean.copy(), 4)

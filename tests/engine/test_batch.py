@@ -1,8 +1,10 @@
 """Many pictures in one go: what is broken stops no other, and nothing is lost, overwritten or left half done."""
 
+import gc
 import os
 import struct
 import threading
+import weakref
 import zlib
 from collections import Counter
 from collections.abc import Sequence
@@ -16,12 +18,13 @@ from PIL import Image
 from torch import Tensor, nn
 
 from photonet.engine import batch
-from photonet.engine.batch import Outcome, Output, run_batch
+from photonet.engine.batch import Outcome, Output, check_outputs, computed_depth, run_batch
 from photonet.engine.device import Device
 from photonet.engine.infer import Engine
 from photonet.engine.plan import Job, plan
 from photonet.engine.task import Network, Options, Prepared, Runner, Task, Tiling, one_by_one, prepare_picture
-from photonet.errors import InputError, UsageError
+from photonet.errors import DeviceError, InputError, PhotonetError, UsageError
+from photonet.io import OutputError
 from photonet.photo import Photo
 
 BAD_WIDTH = 13  # pictures this wide make the task fail
@@ -176,6 +179,100 @@ def test_skipped_pictures_are_not_read(engine: Engine, tmp_path: Path, monkeypat
     monkeypatch.setattr(batch, "read", lambda path: opened.append(path.name) or original(path))
     run(engine, jobs_of(tmp_path / "in", tmp_path / "out"), Output(skip_existing=True))
     assert opened == ["b.png"]
+
+
+def test_pictures_whose_output_exists_are_not_read(engine: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    picture(tmp_path / "in" / "a.png")
+    picture(tmp_path / "out" / "a.png")
+    monkeypatch.setattr(batch, "read", lambda path: pytest.fail("was read"))
+    (outcome,) = run(engine, jobs_of(tmp_path / "in", tmp_path / "out"))
+    assert isinstance(outcome.error, UsageError)
+
+
+def test_empty_outputs_are_not_done(engine: Engine, tmp_path: Path):
+    """A kill on a file system without links leaves them."""
+    picture(tmp_path / "in" / "a.png")
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "a.png").touch()
+    jobs = jobs_of(tmp_path / "in", tmp_path / "out")
+    assert run(engine, jobs)[0].status == "failed"
+    assert run(engine, jobs, Output(skip_existing=True))[0].status == "done"
+    assert Image.open(tmp_path / "out" / "a.png").size == (20, 15)
+
+
+def test_failures_hold_no_pictures(engine: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    for number in range(4):
+        picture(tmp_path / "in" / f"{number}.png", width=BAD_WIDTH)
+    seen: list[weakref.ref[Photo]] = []
+    original = batch.read
+
+    def read(path: Path) -> Photo:
+        photo = original(path)
+        seen.append(weakref.ref(photo))
+        return photo
+
+    monkeypatch.setattr(batch, "read", read)
+    outcomes = run(engine, jobs_of(tmp_path / "in", tmp_path / "out"))
+    assert [type(outcome.error) for outcome in outcomes] == [ZeroDivisionError] * 4
+    gc.collect()
+    assert [photo() for photo in seen] == [None] * 4
+
+
+@pytest.mark.parametrize("where", ["read", "write"])
+@pytest.mark.parametrize("error", [MemoryError(), RuntimeError("DefaultCPUAllocator: can't allocate memory")], ids=type)
+def test_out_of_memory(engine: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, where: str, error: Exception):
+    def fail(*_: Any, **__: Any) -> None:
+        raise error
+
+    monkeypatch.setattr(batch, where, fail)
+    (outcome,) = run(engine, jobs_of(picture(tmp_path / "a.png"), tmp_path / "out"))
+    assert isinstance(outcome.error, DeviceError)
+    assert outcome.error.__cause__ is error
+    assert "a.png" in str(outcome.error)
+
+
+class TestCheckOutputs:
+    def test_error_a_file_where_the_folder_should_be(self, engine: Engine, tmp_path: Path):
+        (tmp_path / "file").touch()
+        for folder in ("file", "file/below"):
+            jobs = jobs_of(picture(tmp_path / "a.png"), tmp_path / folder)
+            with pytest.raises(OutputError, match="should be a folder"):
+                check_outputs(jobs, Output())
+            (outcome,) = run(engine, jobs)
+            assert isinstance(outcome.error, PhotonetError)
+
+    def test_error_not_allowed(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+        monkeypatch.setattr(os, "access", lambda *_: False)
+        with pytest.raises(OutputError, match="may not write"):
+            check_outputs(jobs_of(picture(tmp_path / "a.png"), tmp_path / "out"), Output())
+
+    @pytest.mark.parametrize("output", [Output(bit_depth=16), Output(quality=0), Output("heic")])
+    def test_error_format(self, tmp_path: Path, output: Output):
+        for name in ("a.png", "b.jpg"):
+            picture(tmp_path / "in" / name)
+        with pytest.raises(UsageError):
+            check_outputs(jobs_of(tmp_path / "in", tmp_path / "out"), output)
+        check_outputs(jobs_of(tmp_path / "in", tmp_path / "out"), Output(quality=80))
+        assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("dtype", "name", "bit_depth", "computed"),
+    [
+        (np.uint8, "a.jpg", None, np.uint8),
+        (np.uint8, "a.png", 16, np.uint16),
+        (np.uint8, "a.tif", 32, np.float32),
+        (np.uint8, "a.exr", None, np.float32),
+        (np.uint8, "a.exr", 16, np.float32),
+        (np.uint16, "a.hdr", None, np.float32),
+        (np.uint16, "a.jpg", None, np.uint16),
+        (np.uint16, "a.png", 8, np.uint16),
+        (np.float32, "a.png", 8, np.float32),
+    ],
+)
+def test_value_computed_depth(dtype: type, name: str, bit_depth: int | None, computed: type):
+    photo = Photo(np.zeros((2, 2, 3), dtype))
+    assert computed_depth(photo, Output(bit_depth=bit_depth), Path(name)) == computed
 
 
 def test_only_a_few_pictures_are_held(engine: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

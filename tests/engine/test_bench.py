@@ -1,10 +1,15 @@
 """What `photonet bench` counts; how long it takes is nobody's promise."""
 
+import sys
+
+import numpy as np
 import pytest
 import torch
 
 from photonet.engine import bench
-from photonet.engine.bench import example_inputs, measure
+from photonet.engine.bench import measure
+from photonet.engine.device import Device
+from photonet.engine.examples import example_inputs
 from photonet.engine.task import Network, Tiling
 from photonet.nets.dncnn import DnCNN
 from photonet.tasks.denoise import TASK
@@ -34,6 +39,23 @@ def test_numbers_agree(small_matrix, cpu):
     assert found.gflop_per_s == pytest.approx(found.mp_per_s * found.kflop_per_pixel, rel=0.05, abs=0.06)
     assert found.share == pytest.approx(found.gflop_per_s / found.matmul_gflop_per_s, rel=0.1, abs=0.06)
     assert list(found.as_dict()) == list(bench.Measurement.__dataclass_fields__)
+
+
+def test_weights_stay_as_they_are(small_matrix):
+    """Otherwise float32 after bf16 would run on rounded ones."""
+    module = DnCNN(3, 3, 8)
+    before = {name: tensor.clone() for name, tensor in module.state_dict().items()}
+    measure("tiny", dncnn(), module, Device(torch.device("cpu"), torch.bfloat16), 32, 0.003)
+    assert all(torch.equal(tensor, before[name]) for name, tensor in module.state_dict().items())
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux forgets an earlier peak")
+def test_peak_is_of_the_measurement(cpu):
+    np.ones(100_000_000, np.uint8)
+    assert bench._peak_bytes(cpu) > 100e6
+    before = bench._peak_bytes(cpu)
+    bench._reset_peak(cpu)
+    assert bench._peak_bytes(cpu) < before
 
 
 @pytest.mark.parametrize("name", TASK.networks)

@@ -18,7 +18,7 @@ CARD = Card(
     network="net",
     config={"width": 3},
     recipe={"steps": 10, "lr": 2e-3},
-    scores=(Score(dataset="Set12", condition="sigma 25", protocol="gray", psnr=30.43),),
+    scores=(Score(dataset="Set12", condition="sigma 25", protocol="gray", pictures=12, precision="fp32", psnr=30.43),),
     data=Data(count=7, sha256="abc", sources=("our own",)),
     licence="CC0-1.0",
 )
@@ -74,9 +74,10 @@ def test_built_again(saved):
 
 
 def test_half_precision_by_default(tmp_path):
-    path, values = tmp_path / "half.safetensors", torch.tensor([1 / 3, 1000.1, 2.0])
-    save(path, CARD, {"a": values, "count": torch.tensor(70_000)})
+    path, values = tmp_path / "half.safetensors", torch.tensor([[1 / 3, 1000.1, 2.0]])
+    save(path, CARD, {"a": values, "variance": values[0] * 1e-6, "count": torch.tensor(70_000)})
     _, found = read_tensors(path)
+    assert torch.equal(found["variance"], values[0] * 1e-6)  # float16 would lose most of its digits
     assert found["a"].dtype == torch.float16
     assert torch.equal(found["a"], values.half())
     assert found["count"].item() == 70_000  # integers stay what they are

@@ -91,7 +91,7 @@ def test_error_same_name_twice(folder):
 def test_error_nothing_there(tmp_path):
     with pytest.raises(UsageError, match="no such folder"):
         list_pictures(tmp_path / "missing", READABLE_SUFFIXES)
-    with pytest.raises(UsageError, match="no pictures there"):
+    with pytest.raises(InputError, match="no pictures in this folder"):
         list_sources(tmp_path, None, READABLE_SUFFIXES)
     with pytest.raises(UsageError, match="exactly one of --photos and --pairs"):
         list_sources(None, None, READABLE_SUFFIXES)
@@ -108,9 +108,7 @@ def test_split():
     rest, held = split(sources, ["clic-00[01]*", "sub/*"])
     assert names_of(held) == ["clic-000.png", "clic-001.png", "sub/clic-002.png"]
     assert names_of(rest) == ["cid-000.png"]
-    with pytest.raises(UsageError, match="no picture matches") as caught:
-        split(sources, ["nothing-*", "none"])
-    assert caught.value.where == "nothing-* none"
+    assert names_of(split(sources, ["nothing-*", "none"])[1]) == ["clic-000.png"]  # a recipe from other pictures
 
 
 @pytest.mark.parametrize(("count", "held"), [(1, 1), (2, 1), (20, 1), (21, 2), (100, 5)])
@@ -122,9 +120,9 @@ def test_split_without_patterns(count, held):
     assert count == 1 or not set(names_of(training)) & set(names_of(validation))
 
 
-@pytest.mark.parametrize(("dtype", "expected"), [(np.uint8, 168), (np.uint16, 168), (np.float32, 167.91)])
+@pytest.mark.parametrize(("dtype", "expected"), [(np.uint8, 153), (np.uint16, 153), (np.float32, 153.0)])
 def test_value_as_expected_gray(dtype, expected):
-    """0.2126·100 + 0.7152·200 + 0.0722·50 = 167.91, rounded where pixels are integers."""
+    """0.299·100 + 0.587·200 + 0.114·50 = 153.0 for display values."""
     photo = Photo(np.array([[[100, 200, 50]]], dtype))
     gray = as_expected(photo, network(channels=1))
     assert gray.shape == (1, 1, 1)
@@ -192,7 +190,7 @@ def test_bank_is_used_again_for_the_same_files(folder, tmp_path):
 
 def test_bank_reports_progress(folder, tmp_path):
     sources, done = list_sources(folder("photos", ["a.png", "b.png"]), None, READABLE_SUFFIXES), []
-    build_bank(sources, lambda source: read_pictures(source, network()), tmp_path / "bank", done.append)
+    build_bank(sources, lambda source: read_pictures(source, network()), tmp_path / "bank", progress=done.append)
     assert done == [1, 2]
 
 

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from photonet.engine import export
-from photonet.engine.bench import example_inputs
+from photonet.engine.examples import example_inputs
 from photonet.engine.export import TOLERANCE, export_onnx
 from photonet.errors import UsageError, WeightsError
 from photonet.nets.unet import DenoisingUNet
@@ -50,8 +50,9 @@ def test_agrees_with_torch(height, width, exported):
     np.testing.assert_allclose(result, expected, rtol=0, atol=TOLERANCE)
 
 
-def test_error_disagreement_writes_nothing(exported, tmp_path, monkeypatch):
-    monkeypatch.setattr(export, "TOLERANCE", -1.0)
+@pytest.mark.parametrize("tolerance", [-1.0, float("nan")])
+def test_error_disagreement_writes_nothing(exported, tmp_path, monkeypatch, tolerance):
+    monkeypatch.setattr(export, "TOLERANCE", tolerance)
     path = tmp_path / "unet.onnx"
     with pytest.raises(WeightsError, match="the exported network differs by"):
         export_onnx(UNET, tiny_unet(), path)

@@ -100,17 +100,48 @@ def test_names_that_differ_in_case_only(files):
 
 
 @pytest.mark.parametrize(
-    ("names", "output", "format"),
+    ("names", "output", "format", "planned"),
     [
-        (["a.jpg", "b.jpg"], "x{ext}", None),
-        (["a.jpg", "a.png", "a_jpg.png"], "out/", "png"),
-        (["one/a.jpg", "two/a.jpg"], "out/", None),
+        (["a.jpg", "b.jpg"], "x{ext}", None, ["x.jpg", "x_2.jpg"]),
+        (["a.jpg", "a.png", "a_jpg.png"], "out/", "png", ["out/a_jpg.png", "out/a_png.png", "out/a_jpg_2.png"]),
+        (["one/a.jpg", "two/a.jpg", "a_2.jpg"], "out/", None, ["out/a.jpg", "out/a_3.jpg", "out/a_2.jpg"]),
+        (["in/IMG.png", "in/img.png"], "out/", None, ["out/IMG.png", "out/img_2.png"]),
     ],
 )
-def test_error_same_output(names, output, format, files):
+def test_clashes_are_numbered(names, output, format, planned, files):
     files(*names)
-    with pytest.raises(UsageError, match="outputs would have the same name"):
-        outputs(names, output, format=format)
+    assert list(outputs(names, output, format=format).values()) == planned
+
+
+def test_folder_and_its_folder(files, tmp_path):
+    files("in/a.jpg", "in/sub/b.jpg")
+    planned = outputs(["in", "in/sub", f"{tmp_path}/in/sub/b.jpg"], "out/", recursive=True)
+    assert planned == {"in/a.jpg": "out/a.jpg", "in/sub/b.jpg": "out/sub/b.jpg"}
+
+
+@pytest.mark.parametrize(
+    ("template", "made"),
+    [
+        ("{dir}/{stem}_{task}{ext}", ["in/a_denoise_jpg.png", "in/a_denoise_png.png", "in/sub/b_denoise.png"]),
+        ("{dir}/clean/{stem}{ext}", ["in/clean/a_jpg.png", "in/clean/a_png.png", "in/sub/clean/b.png"]),
+    ],
+)
+def test_results_of_the_same_template_are_no_inputs(template, made, files):
+    files("in/a.jpg", "in/a.png", "in/sub/b.tif")
+    first = outputs(["in"], template, format="png", recursive=True)
+    assert sorted(first.values()) == made
+    files(*made)
+    assert outputs(["in"], template, format="png", recursive=True) == first
+
+
+def test_error_originals_are_no_results(files):
+    files("in/a.jpg", "in/a_denoise.jpg", "in/b.jpg", "in/b.png")
+    with pytest.raises(UsageError, match="would replace an input"):  # named, not found in a folder
+        outputs(["in/a.jpg", "in/a_denoise.jpg"], "{dir}/{stem}_{task}{ext}")
+    assert outputs(["in/b.jpg", "in/b.png"], "{dir}/{stem}{ext}", format="png") == {
+        "in/b.jpg": "in/b_jpg.png",
+        "in/b.png": "in/b_png.png",
+    }
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from photonet.engine.infer import Engine
-from photonet.engine.score import Row, averages, evaluate, psnr, ssim
+from photonet.engine.score import Row, averages, evaluate, psnr, spoiled, ssim
 from photonet.engine.task import Network, Options, Prepared, Task, Tiling, Trial
 from photonet.io import write
 from photonet.photo import Photo
@@ -89,7 +89,14 @@ def test_evaluate(engine, tmp_path, random_photo):
         write(photo.with_pixels(photo.pixels // 2 + 60), path)
     trials = [Trial("twice", doubled, {"note": 3.0}), Trial("nothing", lambda clean, number: clean)]
     baselines = {"oracle": lambda degraded, clean: clean, "shift": lambda degraded, clean: clean - np.float32(0.1)}
-    rows = list(evaluate(engine, paths, trials, lambda options: HalveOptions(**options), baselines))
+    rows = list(
+        evaluate(
+            engine,
+            spoiled(paths, trials, engine.task.networks[engine.task.default_network]),
+            lambda options: HalveOptions(**options),
+            baselines,
+        )
+    )
     assert [(row.trial, row.picture, row.method) for row in rows] == [
         (trial, picture, method)
         for trial in ("twice", "nothing")
@@ -114,7 +121,14 @@ def test_evaluate_gray_pictures_with_a_color_network(engine, tmp_path):
     path = tmp_path / "gray.png"
     write(Photo(np.full((12, 12, 1), 100, np.uint8)), path)
     color = Trial("color", lambda clean, number: clean * np.float32([2, 2, 1]))
-    rows = list(evaluate(engine, [path], [color], lambda options: HalveOptions(), {}))
+    rows = list(
+        evaluate(
+            engine,
+            spoiled([path], [color], engine.task.networks[engine.task.default_network]),
+            lambda options: HalveOptions(),
+            {},
+        )
+    )
     lost = (50 / 255) ** 2 / 3
     assert rows[1].psnr == pytest.approx(-10 * math.log10(lost), abs=1e-3)
 

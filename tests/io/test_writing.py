@@ -2,6 +2,7 @@
 
 import os
 import stat
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -95,6 +96,35 @@ def test_error_usage(smooth, tmp_path, name, options):
     with pytest.raises(UsageError):
         io.write(Photo(smooth), tmp_path / name, **options)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("a.jpg", {"bit_depth": 16}),
+        ("a.jpg", {"quality": 101}),
+        ("a.xyz", {}),
+        ("a.cr2", {}),
+        ("a.jpg", {"format": "png", "bit_depth": 32}),
+        (None, {}),
+    ],
+)
+def test_error_known_before_there_is_a_photo(name, options):
+    with pytest.raises(UsageError):
+        io.check_writable(name and Path(name), **options)
+
+
+def test_value_writable():
+    io.check_writable(Path("a.jpg"), quality=1)
+    io.check_writable(Path("a.x"), format="tiff", bit_depth=32)
+    io.check_writable(None, format="png", bit_depth=16)
+
+
+def test_value_pack_is_encode_with_a_report(noise):
+    photo = Photo(noise(), layers={"alpha": noise(channels=1)})
+    packed = io.pack(photo, "jpeg")
+    assert packed.data == io.encode(photo, "jpeg")
+    assert any("alpha" in note for note in packed.notes)
 
 
 def test_error_too_large_for_the_format():

@@ -14,7 +14,7 @@ import pytest
 from photonet.engine import checkpoint
 from photonet.engine.device import pick_device
 from photonet.engine.infer import Engine
-from photonet.engine.score import averages, evaluate, psnr
+from photonet.engine.score import averages, evaluate, psnr, spoiled, trials_of
 from photonet.io import read
 from photonet.tasks import get_task
 
@@ -39,8 +39,9 @@ def scores(net: str, folder: Path, every: int, options: Mapping[str, Any]) -> di
     """Trial → means of the network."""
     task = get_task("denoise")
     pictures = sorted(folder.glob("*.png"))[::every]
-    trials = task.trials(task.trial_options(**options))
-    rows = list(evaluate(engine(net), pictures, trials, lambda changes: task.options(**changes), {}))
+    trials = trials_of(task, task.trial_options(**options), task.networks[net])
+    cases = spoiled(pictures, trials, task.networks[net])
+    rows = list(evaluate(engine(net), cases, lambda changes: task.options(**changes), {}))
     return {mean["trial"]: mean for mean in averages(rows) if mean["method"] == net}
 
 
