@@ -79,8 +79,10 @@ def test_only_one_kind_of_noise(photonet: Command, photos: Path, tmp_path: Path,
 
 def test_resume(photonet: Command, photos: Path, tmp_path: Path):
     fixed = ["train", "denoise", "--photos", photos, "--precision", "fp32", "--device", "cpu"]
-    for folder, steps, more in (("whole", 6, []), ("parts", 3, []), ("parts", 6, ["--resume"])):
-        done = photonet(*fixed, "-o", tmp_path / folder, *sets(steps=steps, decay=0), *more)
+    # what is resumed keeps its recipe: only what changes is named
+    whole, part, rest = sets(steps=6, decay=0), sets(steps=3, decay=0), ["--resume", "--set", "steps=6"]
+    for folder, more in (("whole", whole), ("parts", part), ("parts", rest)):
+        done = photonet(*fixed, "-o", tmp_path / folder, *more)
         assert done.code == 0, done.err
     whole, parts = (torch.load(tmp_path / name / "resume.pt", weights_only=True) for name in ("whole", "parts"))
     assert all(torch.equal(whole["module"][name], parts["module"][name]) for name in whole["module"])
