@@ -59,7 +59,7 @@ def list_sources(
             )
         sources = [Source(str(name), (first[name], second[name])) for name in sorted(first)]
     if not sources:
-        raise InputError("no pictures in this folder", photos or (pairs and pairs[0]) or "", "name a folder that holds pictures")
+        raise InputError("no pictures in this folder", photos or (pairs and pairs[0]), "name one that holds pictures")
     return sources
 
 

@@ -73,17 +73,20 @@ def local_noise_level(noise: Tensor) -> Tensor:
 
 
 def negative_log_likelihood(estimate: Tensor, truth: Tensor) -> Tensor:
-    """Mean over cells of −log p(truth), less a constant.
+    """Mean over cells of −log p(truth), less a constant, times the scale that is held fixed.
+
+    Without that factor hard cells, whose scale is large, teach the location little, and it stays wrong there.
 
     Args:
         estimate: B 2 h w, of `NoiseLevel`.
         truth: B 1 h w, of `local_noise_level`.
 
-    Source: Kendall and Gal, "What Uncertainties Do We Need in Bayesian Deep Learning?", NeurIPS 2017.
+    Source: Seitzer et al., "On the Pitfalls of Heteroscedastic Uncertainty Estimation with Probabilistic Neural
+    Networks", ICLR 2022, equation 5 with beta = 1.
     """
     location, log_scale = estimate.chunk(2, 1)
     error = ((truth + FLOOR).log() - location).abs()
-    return (error * (-log_scale).exp() + log_scale).mean()
+    return ((error * (-log_scale).exp() + log_scale) * log_scale.detach().exp()).mean()
 
 
 def pool_levels(estimate: Tensor) -> Tensor:
