@@ -147,7 +147,10 @@ class Engine:
             WeightsError: there are none, or they are damaged.
         """
         if name not in self._loaded:
-            path = self.weights.get(name) or checkpoint.find(self.task.weights_name(name))
+            path = self.weights.get(name)
+            if path is None:
+                fix = f"`photonet train {self.task.name} --net {name}` or `photonet models import` makes some"
+                raise WeightsError(f"no weights are shipped for the network {name}", fix=fix)
             card, tensors = checkpoint.read_tensors(path)
             network, module = checkpoint.build(self.task, card, tensors, path)
             if card.network != name:

@@ -150,7 +150,7 @@ def _place(job: Job, output: str, task: str, format: str | None, several: bool) 
     if "{" in output:
         fields = {"dir": str(source.parent), "stem": source.stem, "task": task, "ext": suffix}
         try:
-            return Path(output.format(**fields))
+            return Path(output.replace(".{ext}", "{ext}").format(**fields))  # the ending brings its dot
         except (KeyError, IndexError, ValueError, AttributeError, TypeError):
             names = " ".join(f"{{{name}}}" for name in _TEMPLATE_FIELDS)
             raise UsageError(f"the template {output!r} has unknown fields", "-o", f"use {names}") from None

@@ -12,6 +12,7 @@ from photonet.engine import checkpoint
 
 TINY = {
     "steps": 6,
+    "decay": 0.4,
     "crop": 16,
     "batch": 2,
     "validation_crop": 32,
