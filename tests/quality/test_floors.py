@@ -23,10 +23,27 @@ EVERY = 6  # of the pictures of CBSD68: twelve
 
 # network, sample, decibels above the noisy picture
 ON_SAMPLES = [
-    ("unet", "cat", ".jpg", 5.0),
+    ("unet", "cat", ".jpg", 3.85),
+    ("unet", "astronaut", ".png", 10.85),
+    ("unet", "camera", ".png", 5.65),
 ]
 # network, data set, every so many-th picture, trial options, floors by trial
-ON_TEST_SETS: list[tuple[str, str, int, dict[str, Any], dict[str, float]]] = []
+ON_TEST_SETS: list[tuple[str, str, int, dict[str, Any], dict[str, float]]] = [
+    (
+        "unet",
+        "CBSD68",
+        EVERY,
+        {"sigma": "15,25,50", "camera": True},
+        {
+            "sigma 15": 33.79,
+            "sigma 25": 31.2,
+            "sigma 50": 27.9,
+            "camera weak": 35.47,
+            "camera middle": 32.52,
+            "camera strong": 28.66,
+        },
+    ),
+]
 
 
 @cache
