@@ -57,9 +57,7 @@ def command(name: str) -> Callable[..., None]:
         network = task.networks[net or task.default_network]
         sources = list_sources(data, pairs, READABLE_SUFFIXES, "--data")[::every]
         if pairs is None:
-            trials = trials_of(
-                task, make_options(task.trial_options, flags.values_of(task.trial_options, fields)), network
-            )
+            trials = trials_of(task, flags.options_of(task.trial_options, fields), network)
             cases = spoiled([source.files[0] for source in sources], trials, network)
         else:
             trials, cases = [], paired(sources, network)
@@ -78,26 +76,23 @@ def command(name: str) -> Callable[..., None]:
         if record:
             _record(engine, name_of_set, means)
         if as_json:
-            print(
-                json.dumps(
-                    {
-                        "protocol": task.protocol,
-                        "data": name_of_set,
-                        "means": [_json_safe(mean) for mean in means],
-                        "rows": [_json_safe(asdict(row)) for row in rows],
-                    }
-                )
-            )
-            return
-        columns = ["trial", "method", "psnr", "ssim", "pictures", "seconds"]
-        table(f"{name} on {name_of_set}", columns, [[mean[c] for c in columns] for mean in means])
-        for mean in means:
-            if mean["figures"]:
-                text = ", ".join(f"{figure} {value:.0%}" for figure, value in mean["figures"].items())
-                out.print(f"{mean['trial']}: {text}", markup=False)
-        out.print(task.protocol, markup=False)
+            found = {"means": [_json_safe(mean) for mean in means], "rows": [_json_safe(asdict(row)) for row in rows]}
+            print(json.dumps({"protocol": task.protocol, "data": name_of_set, **found}))
+        else:
+            _print(f"{name} on {name_of_set}", means, task.protocol)
 
     return flags.with_flags(body, flags.flags_of(task.trial_options), f"Measure: {task.summary}")
+
+
+def _print(title: str, means: Sequence[Mapping[str, Any]], protocol: str) -> None:
+    """The scores as a table, what the task itself judges below it."""
+    columns = ["trial", "method", "psnr", "ssim", "pictures", "seconds"]
+    table(title, columns, [[mean[c] for c in columns] for mean in means])
+    for mean in means:
+        if mean["figures"]:
+            text = ", ".join(f"{figure} {value:.0%}" for figure, value in mean["figures"].items())
+            out.print(f"{mean['trial']}: {text} of the pictures", markup=False)
+    out.print(protocol, markup=False)
 
 
 def _record(engine: Engine, dataset: str, means: Sequence[Mapping[str, Any]]) -> None:
@@ -120,7 +115,7 @@ def _record(engine: Engine, dataset: str, means: Sequence[Mapping[str, Any]]) ->
     }
     kept = tuple(score for score in card.scores if (score.dataset, score.condition) not in scores)
     card = card.model_copy(update={"scores": (*kept, *scores.values())})
-    dtype = next(tensor.dtype for tensor in tensors.values() if tensor.is_floating_point())
+    dtype = next(tensor.dtype for tensor in tensors.values() if tensor.is_floating_point() and tensor.ndim > 1)
     checkpoint.save(loaded.path, card, tensors, dtype)
 
 

@@ -2,11 +2,15 @@
 
 import inspect
 from collections.abc import Callable, Mapping, Sequence
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 import typer
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
+
+from photonet.engine.recipe import make_options
+
+OptionsT = TypeVar("OptionsT", bound=BaseModel)
 
 Flag = inspect.Parameter
 
@@ -52,9 +56,14 @@ def _default(field: FieldInfo) -> Any:
     return field.default if _plain(field) is field.annotation else str(field.default)
 
 
-def values_of(model: type[BaseModel], given: Mapping[str, Any]) -> dict[str, Any]:
-    """What the flags of a model were given."""
-    return {name: given[name] for name in model.model_fields}
+def options_of(model: type[OptionsT], given: Mapping[str, Any]) -> OptionsT:
+    """The options that the flags of a model were given; errors name the flags."""
+    return make_options(model, {name: given[name] for name in model.model_fields}, spelled)
+
+
+def spelled(field: str) -> str:
+    """A field as its flag is written."""
+    return f"--{field.replace('_', '-')}"
 
 
 def with_flags(body: Callable[..., Any], own: Sequence[Flag], doc: str) -> Callable[..., Any]:

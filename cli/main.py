@@ -6,6 +6,7 @@ Commands of tasks are listed from the catalog alone; only the one that is asked 
 import os
 import sys
 from importlib.metadata import version
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -14,10 +15,12 @@ from photonet.errors import ExitCode, PhotonetError
 from photonet.tasks import CATALOG
 
 from . import info, models
+from .config import read_defaults
 from .console import err, fail
 
 EPILOG = """Exit codes: 0 all done, 1 some files failed, 2 usage, 3 unreadable input, 4 weights, 5 device or memory,
 130 interrupted."""
+GROUPS = {"train": "Train a network on photos of your own.", "eval": "Measure a task on a test set."}
 HELP = """Computational photography with trained networks.
 
 photonet denoise night.jpg -o clean/
@@ -33,11 +36,17 @@ def _show_version(wanted: bool) -> None:
 
 
 def _root(
+    context: typer.Context,
     show_version: Annotated[
         bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version.")
     ] = False,
+    config: Annotated[
+        Path | None,
+        typer.Option(envvar="PHOTONET_CONFIG", help="TOML file with a table of flags for each command: [denoise]."),
+    ] = None,
 ) -> None:
-    pass
+    if config is not None:
+        context.default_map = read_defaults(config, context.command, context.invoked_subcommand or "")
 
 
 def build_app(arguments: list[str]) -> typer.Typer:
@@ -50,7 +59,7 @@ def build_app(arguments: list[str]) -> typer.Typer:
         help=HELP, epilog=EPILOG, no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode="markdown"
     )
     app.callback()(_root)
-    verb = next((a for a in arguments if not a.startswith("-")), "")
+    verb = next((a for a in arguments if a in CATALOG or a in GROUPS), "")
     subject = next((a for a in arguments[arguments.index(verb) + 1 :] if not a.startswith("-")), "") if verb else ""
     for name, entry in CATALOG.items():
         if name == verb:
@@ -59,7 +68,7 @@ def build_app(arguments: list[str]) -> typer.Typer:
             app.command(name, help=entry.summary)(task.command(name))
         else:
             app.command(name, help=entry.summary)(_unused)
-    for kind, words in (("train", "Train a network on photos of your own."), ("eval", "Measure a task on a test set.")):
+    for kind, words in GROUPS.items():
         group = typer.Typer(help=words, no_args_is_help=True)
         for name, entry in CATALOG.items():
             built = _unused

@@ -41,11 +41,20 @@ def list_models(as_json: flags.JSON = False) -> None:
 
 
 @app.command()
-def show(name: Annotated[str, typer.Argument(help="Name of shipped weights, or a file.")]) -> None:
+def show(
+    name: Annotated[str, typer.Argument(help="Name of shipped weights, or a file.")], as_json: flags.JSON = False
+) -> None:
     """The card of weights: what they are, what made them, what they score."""
     from photonet.engine.checkpoint import find, read_card
 
-    out.print_json(read_card(find(name)).model_dump_json())
+    card = read_card(find(name))
+    if as_json:
+        print(card.model_dump_json())
+        return
+    fields = card.model_dump(mode="json", exclude={"scores"})
+    out.print_json(json.dumps(fields))
+    columns = ["dataset", "condition", "psnr", "ssim", "pictures", "precision"]
+    table("scores", columns, [[getattr(score, column) for column in columns] for score in card.scores])
 
 
 @app.command()

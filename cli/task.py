@@ -13,7 +13,6 @@ from photonet.engine.batch import Output, check_outputs, computed_depth, run_bat
 from photonet.engine.device import pick_device
 from photonet.engine.infer import Engine
 from photonet.engine.plan import Job, plan
-from photonet.engine.recipe import make_options
 from photonet.engine.tiles import plan_tiles
 from photonet.errors import InputError, PhotonetError, UsageError
 from photonet.io import FORMATS, check_target, check_writable, identify, pack, read_bytes
@@ -69,7 +68,7 @@ def command(name: str) -> Callable[..., None]:
         if format is not None and format not in _writable():
             raise UsageError(f"{format!r} cannot be written", "--format", f"choose one of: {', '.join(_writable())}")
         inputs = _inputs(inputs or [], from_file)
-        options = make_options(task.options, flags.values_of(task.options, fields))
+        options = flags.options_of(task.options, fields)
         target = Output(format, bit_depth, quality, metadata, overwrite, skip_existing)
         files, net = checkpoint.choose(task, weights or [], net)
         engine = Engine(

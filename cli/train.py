@@ -2,7 +2,7 @@
 
 import json
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -12,7 +12,7 @@ from photonet.engine import checkpoint
 from photonet.engine.data import list_sources, split
 from photonet.engine.device import pick_device
 from photonet.engine.recipe import Recipe, make_options, make_recipe, read_recipe
-from photonet.engine.run import RECIPE, read_kept
+from photonet.engine.run import RECIPE, Kept, read_kept
 from photonet.engine.train import train
 from photonet.errors import ExitCode, UsageError
 from photonet.io import READABLE_SUFFIXES
@@ -53,7 +53,11 @@ def command(name: str) -> Callable[..., None]:
     ) -> None:
         wanted = net or task.default_network
         folder = output or Path("runs") / task.weights_name(wanted)
-        chosen, minutes = _recipe(name, wanted, _changes(set or []), recipe, folder if resume else None, minutes)
+        kept = read_kept(folder) if resume and (folder / RECIPE).exists() else None
+        chosen = _recipe(name, wanted, _changes(set or []), recipe, kept, folder)
+        if kept is not None:
+            minutes = minutes or kept.minutes
+            photos, pairs = _folders(photos, pairs, kept.folders)
         if chosen.network not in task.networks:
             raise UsageError(f"{name} has no network {chosen.network!r}", "--net", ", ".join(task.networks))
         if output is None and not resume:
@@ -70,6 +74,7 @@ def command(name: str) -> Callable[..., None]:
                 folder,
                 pick_device(device, precision),
                 minutes=minutes,
+                folders=pairs or ([photos] if photos else []),
                 resume=resume,
                 init=checkpoint.find(init) if init else None,
                 devices=devices,
@@ -102,22 +107,30 @@ def _changes(given: list[str]) -> dict[str, Any]:
 
 
 def _recipe(
-    task: str, network: str, changes: dict[str, Any], path: Path | None, resumed: Path | None, minutes: float
-) -> tuple[Recipe, float]:
-    """The recipe of a file, of the run that is resumed, or of the shipped weights, with changes; and the minutes."""
+    task: str, network: str, changes: dict[str, Any], path: Path | None, kept: Kept | None, folder: Path
+) -> Recipe:
+    """The recipe of a file, of the run that is resumed, or of the shipped weights, with changes."""
     if path is not None:
         chosen = read_recipe(path, changes)
         if chosen.task != task:
             raise UsageError(f"this recipe is for {chosen.task}, not for {task}", path)
-        return chosen, minutes
-    if resumed is not None and (resumed / RECIPE).exists():
-        fields, spent = read_kept(resumed)
-        return make_recipe({**fields, **changes}, resumed), minutes or spent
+        return chosen
+    if kept is not None:
+        return make_recipe({**kept.recipe, **changes}, folder)
     shipped = checkpoint.recipe_of(f"{task}-{network}")
     # what the shipped weights were trained on says nothing of the user's pictures
     foreign = ("licence", "sources", "validation")
     fields = {key: value for key, value in shipped.items() if key not in foreign}
-    return make_recipe({**fields, "task": task, "network": network, **changes}, "--set"), minutes
+    return make_recipe({**fields, "task": task, "network": network, **changes}, "--set")
+
+
+def _folders(
+    photos: Path | None, pairs: tuple[Path, Path] | None, kept: Sequence[Path]
+) -> tuple[Path | None, tuple[Path, Path] | None]:
+    """Photos and pairs as they were named, else as the run that is resumed had them."""
+    if photos or pairs or not kept:
+        return photos, pairs
+    return (kept[0], None) if len(kept) == 1 else (None, (kept[0], kept[1]))
 
 
 class _Printer:

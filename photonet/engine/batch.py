@@ -19,7 +19,7 @@ from photonet.errors import DeviceError, PhotonetError, UsageError
 from photonet.io import Packed, WriteReport, check_folder, check_writable, make_folder, read, working_dtype, write
 from photonet.photo import Photo
 
-DIGEST_CHARS = 16  # of weights, in reports
+WASTEFUL_OVERLAP = 4  # computations of a pixel
 
 
 @dataclass(frozen=True)
@@ -183,7 +183,7 @@ def _compute(
     try:
         photos = reading.result()
         result = engine.run(photos, options, computed_depth(photos[0], output, job.output), progress)
-        weights = engine.loaded(result.network).card.digest[:DIGEST_CHARS]
+        weights = engine.loaded(result.network).weights
     except Exception as error:
         return _finished(Outcome(job, "failed", perf_counter() - began, error=explained(error, job.inputs[0])))
     return writers.submit(_write, job, result, weights, output, began)
@@ -205,6 +205,8 @@ def warnings_of(result: Result, written: WriteReport | Packed) -> tuple[str, ...
     warnings = [*result.photo.meta.notes, *written.notes]
     if result.retried:
         warnings.append(f"{result.retried} tiles were not finite in 16 bits and were computed in float32")
+    if result.overlap > WASTEFUL_OVERLAP:
+        warnings.append(f"with tiles of {result.tile} pixels each pixel was computed {result.overlap:.0f} times")
     if written.clipped:
         warnings.append(f"{written.clipped} pixels clipped")
     return tuple(warnings)

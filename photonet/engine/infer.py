@@ -3,7 +3,8 @@
 import copy
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from importlib.metadata import version
 from math import ceil
 from pathlib import Path
 from typing import Any
@@ -19,9 +20,11 @@ from photonet.engine.device import Device, is_out_of_memory
 from photonet.engine.task import Network, Task, Tiling, Window
 from photonet.engine.tiles import Tile, halo, plan_tiles, round_up
 from photonet.errors import DeviceError, PhotonetError, UsageError, WeightsError
+from photonet.io import with_note
 from photonet.photo import Photo
 
 SMALLEST_TILE = 128
+DIGEST_CHARS = 16  # of the weights, in reports and notes
 # bytes for the features of one tile: on a CPU what stays near its caches is as fast as more
 DEFAULT_MEMORY = {"cpu": 0.15e9, "cuda": 2e9, "mps": 1e9}
 
@@ -45,6 +48,11 @@ class Loaded:
     tiling: Tiling
     largest_tile: int = sys.maxsize
     _float32: nn.Module | None = None
+
+    @property
+    def weights(self) -> str:
+        """The beginning of the weights' digest; empty for a module that came from no file."""
+        return self.card.digest[:DIGEST_CHARS]
 
     def __call__(self, tensors: Sequence[Tensor]) -> tuple[Tensor, bool]:
         """The output in float32, and whether it had to be run again in float32 because it was not finite."""
@@ -84,6 +92,7 @@ class Result:
         network: that ran.
         tile: largest side of a tile's core in the end.
         retried: tiles that were run again in float32.
+        overlap: how often a pixel was computed on average; the borders that tiles share cost that.
     """
 
     photo: Photo
@@ -91,6 +100,7 @@ class Result:
     network: str
     tile: int
     retried: int
+    overlap: float
 
 
 class Engine:
@@ -197,8 +207,14 @@ class Engine:
             canvas.place(tile, self.task.finish(output, prepared.notes, options))
             return retried
 
-        tile, retried = _sweep(photo, loaded, self.tile_size(loaded), work, progress)
-        return Result(photo.with_pixels(canvas.pixels), dict(prepared.notes), name, tile, retried)
+        swept = _sweep(photo, loaded, self.tile_size(loaded), work, progress)
+        meta = replace(photo.meta, xmp=with_note(photo.meta.xmp, self._note(loaded)))
+        return Result(photo.with_pixels(canvas.pixels, meta=meta), dict(prepared.notes), name, *swept)
+
+    def _note(self, loaded: Loaded) -> dict[str, str]:
+        """What a result says of how it was made."""
+        fields = {"Task": self.task.name, "Network": loaded.name, "Weights": loaded.weights}
+        return {"Software": f"photonet {version('photonet')}", **{name: text for name, text in fields.items() if text}}
 
     def map(self, name: str, photo: Photo) -> Tensor:
         """The whole output of a network over a picture, 1 C H W in float32; meant for small outputs."""
@@ -236,12 +252,14 @@ class _Runner:
 
 def _sweep(
     photo: Photo, loaded: Loaded, size: int, work: Callable[[Tile], bool], progress: Progress
-) -> tuple[int, int]:
+) -> tuple[int, int, float]:
     """Do `work` on every tile; out of memory halves the tile and begins again, for later pictures too.
 
     Returns:
-        Size of the tiles in the end, and how many were run again in float32.
+        Size of the tiles in the end, how many were run again in float32, and how often a pixel was computed.
     """
+    stride = loaded.tiling.stride
+    area = round_up(photo.height, stride) * round_up(photo.width, stride)
     while True:
         size = min(size, loaded.largest_tile)
         tiles = plan_tiles(photo.height, photo.width, size, loaded.tiling)
@@ -250,14 +268,14 @@ def _sweep(
             for done, tile in enumerate(tiles):
                 retried += work(tile)
                 progress(done + 1, len(tiles))
-            return size, retried
+            return size, retried, sum(tile.read.height * tile.read.width for tile in tiles) / area
         except (RuntimeError, MemoryError) as error:
             if not is_out_of_memory(error):
                 raise
         # outside of the handler, whose traceback holds the tensors that did not fit
-        size = min(size, round_up(max(photo.height, photo.width), loaded.tiling.stride)) // 2
+        size = min(size, round_up(max(photo.height, photo.width), stride)) // 2
         if size < SMALLEST_TILE:
             raise DeviceError("out of memory even with the smallest tiles", loaded.device, "close other programs")
-        loaded.largest_tile = size = round_up(size, loaded.tiling.stride)
+        loaded.largest_tile = size = round_up(size, stride)
         if loaded.device.device.type == "cuda":
             torch.cuda.empty_cache()

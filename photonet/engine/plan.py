@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from photonet.errors import InputError, UsageError
-from photonet.io import READABLE_SUFFIXES, WRITABLE_SUFFIXES, suffix_for
+from photonet.io import RAW_SUFFIXES, READABLE_SUFFIXES, WRITABLE_SUFFIXES, named, suffix_for
 
 _TEMPLATE_FIELDS = ("dir", "stem", "task", "ext")
 
@@ -160,6 +160,9 @@ def _place(job: Job, output: str, task: str, format: str | None, several: bool) 
             raise UsageError(f"several pictures cannot go into the file {output}", "-o", "name a folder: end it with /")
         if format is None and path.suffix.lower() not in WRITABLE_SUFFIXES:
             raise UsageError(f"{path.suffix!r} is not a format that can be written", "-o", ", ".join(WRITABLE_SUFFIXES))
+        if format and path.suffix.lower() in WRITABLE_SUFFIXES and named(path.suffix) != named(format):
+            what = f"{path.name} would not be what its name says"
+            raise UsageError(what, f"--format {format}", "leave it out, or name another file")
         return path
     return path / job.below / f"{source.stem}{suffix}"
 
@@ -175,7 +178,7 @@ def _kept_suffix(source: Path) -> str:
         return source.suffix
     if suffix in (".heic", ".heif", ".hif"):
         return ".jpg"
-    return ".tif" if suffix in READABLE_SUFFIXES else ".png"
+    return ".tif" if suffix in RAW_SUFFIXES else ".png"
 
 
 def _distinct(jobs: list[Job]) -> list[Job]:

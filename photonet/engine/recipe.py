@@ -1,7 +1,7 @@
 """What a training needs to know, as a TOML file that lies beside the weights it made."""
 
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -94,14 +94,18 @@ def make_recipe(fields: dict[str, Any], where: object) -> Recipe:
         raise UsageError(describe(error), where, "see the fields of a shipped recipe in weights/") from error
 
 
-def describe(error: ValidationError) -> str:
-    """All problems of a pydantic model in one line."""
-    problems = {f"{e['loc'][0] if e['loc'] else 'all'}": e["msg"] for e in reversed(error.errors())}
-    return "; ".join(f"{field}: {message}" for field, message in problems.items())
+def describe(error: ValidationError, spell: Callable[[str], str] = str) -> str:
+    """All problems of a pydantic model in one line.
+
+    Args:
+        spell: field → its name where the user wrote it.
+    """
+    problems = {str(e["loc"][0] if e["loc"] else "all"): e["msg"] for e in reversed(error.errors())}
+    return "; ".join(f"{spell(field)}: {text.removeprefix('Value error, ')}" for field, text in problems.items())
 
 
-def make_options(kind: type[OptionsT], fields: Mapping[str, Any]) -> OptionsT:
-    """Options of a task from flags or keyword arguments.
+def make_options(kind: type[OptionsT], fields: Mapping[str, Any], spell: Callable[[str], str] = str) -> OptionsT:
+    """Options of a task from flags or keyword arguments; `spell` as in `describe`.
 
     Raises:
         UsageError: all wrong fields are listed.
@@ -109,4 +113,4 @@ def make_options(kind: type[OptionsT], fields: Mapping[str, Any]) -> OptionsT:
     try:
         return kind.model_validate(fields)
     except ValidationError as error:
-        raise UsageError(describe(error)) from error
+        raise UsageError(describe(error, spell)) from error

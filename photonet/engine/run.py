@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from pickle import UnpicklingError
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -23,7 +23,7 @@ from photonet.io import write_atomic
 Report = Callable[[dict[str, Any]], None]
 
 STATE, BEFORE_DECAY, WEIGHTS, LOG = "resume.pt", "before-decay.pt", "weights.safetensors", "log.jsonl"
-RECIPE = "recipe.json"  # recipe and minutes of the run: what --resume goes on with
+RECIPE = "recipe.json"  # recipe, minutes and folders of the run: what --resume goes on with
 
 
 @dataclass
@@ -37,6 +37,7 @@ class Run:
         data: for the card.
         where: device and processes, for the card.
         minutes: time budget; 0 trains the recipe's number of steps.
+        folders: that the examples come from.
         first: whether this process is the one that writes and reports.
         report: told every line of the log.
         step, steps: done, and in all.
@@ -55,6 +56,7 @@ class Run:
     data: Data
     where: str
     minutes: float
+    folders: Sequence[Path]
     first: bool
     report: Report
     step: int = 0
@@ -89,6 +91,18 @@ class Run:
         for name, value in line.items():
             if self._board and isinstance(value, float):
                 self._board.add_scalar(name, value, self.step)
+
+    def show(self, *pictures: Tensor) -> None:
+        """Put pictures, B C H W each, into TensorBoard: one beside the other, one example below the other.
+
+        What is no picture, or not as large as the first, is left out.
+        """
+        if not self.first or not self._board:
+            return
+        alike = [p.float() for p in pictures if p.shape == pictures[0].shape and p.shape[1] in (1, 3)]
+        if alike:
+            rows = torch.cat(alike, -1).clamp(0, 1)
+            self._board.add_image("validation", torch.cat(list(rows), -2), self.step)
 
     @cached_property
     def _board(self) -> Any:
@@ -172,18 +186,30 @@ class Run:
     def keep_recipe(self) -> None:
         """Write what `--resume` needs to go on in the same way."""
         if self.first:
-            kept = {"recipe": self.recipe.model_dump(mode="json"), "minutes": self.minutes}
+            kept = {
+                "recipe": self.recipe.model_dump(mode="json"),
+                "minutes": self.minutes,
+                "folders": [str(folder.absolute()) for folder in self.folders],
+            }
             write_atomic(self.folder / RECIPE, json.dumps(kept, indent=2).encode(), overwrite=True)
 
 
-def read_kept(folder: Path) -> tuple[dict[str, Any], float]:
-    """Fields of the recipe of a run, and its minutes.
+class Kept(NamedTuple):
+    """What a run goes on with: fields of its recipe, minutes, and the folders of its pictures."""
+
+    recipe: dict[str, Any]
+    minutes: float
+    folders: tuple[Path, ...]
+
+
+def read_kept(folder: Path) -> Kept:
+    """What the run in a folder goes on with.
 
     Raises:
         UsageError: the file is broken.
     """
     try:
         kept = json.loads((folder / RECIPE).read_text())
-        return dict(kept["recipe"]), float(kept["minutes"])
+        return Kept(dict(kept["recipe"]), float(kept["minutes"]), tuple(map(Path, kept["folders"])))
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise UsageError(f"cannot be read ({error})", folder / RECIPE, "name a recipe with --recipe") from error

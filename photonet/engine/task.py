@@ -7,12 +7,15 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
+import torch
 from pydantic import BaseModel, ConfigDict
 from torch import Generator, Tensor, nn
 
 from photonet.color import ColorState
 from photonet.engine.data import Batch, Example, Source, read_pictures
 from photonet.photo import Photo
+
+INVISIBLE = 2e-6  # mean squared error below which nobody sees a difference
 
 
 class Options(BaseModel):
@@ -94,6 +97,11 @@ def first_finish(tensor: Tensor, notes: Mapping[str, Any], options: Any) -> Tens
     return tensor
 
 
+def decibels(output: Tensor, target: Tensor) -> Tensor:
+    """Peak signal-to-noise ratio of each picture of a batch, B C H W, peak 1.0, not clipped."""
+    return -10 * torch.log10((output.float() - target).square().mean((1, 2, 3)) + INVISIBLE)
+
+
 @dataclass(frozen=True)
 class Network:
     """A network of a task: how it is built, run and trained.
@@ -115,7 +123,8 @@ class Network:
         pair: batch of crops, generator on its device, training options → batch for the loss, with the `input` and the
             `target` of the network and whatever else its loss wants.
         loss: module, batch, progress 0 to 1 → {"loss": …, and anything to log}.
-        score: module, batch → one number, or one for each example; higher is better.
+        score: module, batch → one number, or one for each example, higher is better; by default the decibels of
+            `predict`.
     """
 
     summary: str
@@ -135,6 +144,14 @@ class Network:
     pair: Callable[[Batch, Generator, Any], Batch] | None = None
     loss: Callable[[nn.Module, Batch, float], dict[str, Tensor]] | None = None
     score: Callable[[nn.Module, Batch], Tensor] | None = None
+
+    def predict(self, module: nn.Module, batch: Batch) -> Tensor:
+        """The module's output for a training batch, B C H W."""
+        return module(batch["input"], *(batch[name] for name in self.maps))
+
+    def scores(self, module: nn.Module, batch: Batch) -> Tensor:
+        """The score of each example, or of the batch."""
+        return self.score(module, batch) if self.score else decibels(self.predict(module, batch), batch["target"])
 
 
 @dataclass(frozen=True)

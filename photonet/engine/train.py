@@ -41,6 +41,7 @@ def train(
     device: Device,
     *,
     minutes: float = 0,
+    folders: Sequence[Path] = (),
     resume: bool = False,
     init: Path | None = None,
     devices: int = 1,
@@ -54,6 +55,7 @@ def train(
         sources: training and validation examples.
         folder: of the run; weights, state and log go there.
         minutes: time budget instead of the recipe's steps.
+        folders: that the sources come from; kept for who resumes.
         resume: go on from the folder's `resume.pt`.
         init: weights to begin with.
         devices, nodes: processes per machine, and machines.
@@ -66,7 +68,7 @@ def train(
         UsageError: the folder holds another run, there is nothing to resume, or the configuration cannot be built.
         WeightsError: the state to resume from, or the weights to begin with, are damaged or do not fit.
     """
-    if network.pair is None or network.loss is None or network.score is None:
+    if network.pair is None or network.loss is None:
         raise UsageError(f"{recipe.task} {recipe.network} cannot be trained")
     used = (folder / STATE).exists()
     if used and not resume:
@@ -93,6 +95,7 @@ def train(
         Data(count=len(sources[0]), sha256=fingerprint(sources[0]), sources=recipe.sources),
         f"{fabric.device.type}, {fabric.world_size} processes",
         minutes,
+        folders,
         fabric.is_global_zero,
         report,
         steps=recipe.steps,
@@ -195,7 +198,9 @@ def validate(run: Run, fabric: Fabric, model: Any, bank: Bank) -> None:
     for number in islice(range(len(bank) // 4 + 1), 16):
         crop, seed = run.recipe.validation_crop, VALIDATION_SEED + number
         batch = draw(run.network, run.recipe, bank, 4, crop, seed, fabric.device)
-        scores.append(run.network.score(model, batch).mean())  # type: ignore[misc]
+        scores.append(run.network.scores(model, batch).mean())
+        if number == 0:
+            run.show(batch["input"], run.network.predict(model, batch), batch["target"])
     score = torch.stack(scores).mean().item()
     run.module.load_state_dict(own)
     run.module.train()

@@ -4,10 +4,11 @@
 """
 
 from photonet.io.atomic import OutputError, check_folder, check_target, make_folder, write_atomic
-from photonet.io.formats import FORMATS, RAW_SUFFIXES, READABLE_SUFFIXES, WRITABLE_SUFFIXES, suffix_for
+from photonet.io.formats import FORMATS, RAW_SUFFIXES, READABLE_SUFFIXES, WRITABLE_SUFFIXES, named, suffix_for
 from photonet.io.metadata import Keep
 from photonet.io.reading import MAX_MEGAPIXELS, FormatInfo, identify, read, read_bytes
 from photonet.io.writing import Packed, WriteReport, check_writable, encode, pack, working_dtype, write
+from photonet.io.xmp import read_note, with_note
 
 __all__ = [
     "FORMATS",
@@ -26,10 +27,13 @@ __all__ = [
     "encode",
     "identify",
     "make_folder",
+    "named",
     "pack",
     "read",
     "read_bytes",
+    "read_note",
     "suffix_for",
+    "with_note",
     "working_dtype",
     "write",
     "write_atomic",

@@ -64,6 +64,8 @@ FORMATS = {
         Format("exr", (".exr",), "exr", depths=(16, 32), linear=True, keeps=()),
         Format("hdr", (".hdr", ".pic"), "radiance", depths=(32,), alpha=False, gray=False, linear=True, keeps=()),
         Format("heic", (".heic", ".heif", ".hif"), "heic"),
+        Format("gif", (".gif",), "legacy"),
+        Format("bmp", (".bmp", ".dib"), "legacy"),
         Format("raw", RAW_SUFFIXES, "raw"),
     )
 }
@@ -84,7 +86,14 @@ _RAW_SIGNATURES = (
     b"\0MRM",  # Minolta MRW
     b"FOVb",  # Sigma X3F
 )
-_SIGNATURES = ((b"\xff\xd8\xff", "jpeg"), (b"\x89PNG\r\n\x1a\n", "png"), (b"\x76\x2f\x31\x01", "exr"))
+_SIGNATURES = (
+    (b"\xff\xd8\xff", "jpeg"),
+    (b"\x89PNG\r\n\x1a\n", "png"),
+    (b"\x76\x2f\x31\x01", "exr"),
+    (b"GIF87a", "gif"),
+    (b"GIF89a", "gif"),
+    (b"BM", "bmp"),
+)
 _RADIANCE_SIGNATURES = (b"#?RADIANCE", b"#?RGBE")
 _TIFF_SIGNATURES = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 
@@ -130,7 +139,7 @@ def detect(stream: BinaryIO, name: str) -> Format:
         stream.seek(0)
     if found:
         return FORMATS[found]
-    raise InputError(_describe_unknown(head), name, "Give a JPEG, PNG, TIFF, WebP, AVIF, HEIC, EXR, HDR or RAW file.")
+    raise InputError(_describe_unknown(head), name, f"Give a file in one of: {', '.join(FORMATS)}.")
 
 
 def _by_signature(head: bytes) -> str | None:

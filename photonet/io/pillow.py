@@ -23,7 +23,7 @@ class Carried(NamedTuple):
     icc: bytes | None
 
 
-def open_image(stream: BinaryIO, format_name: str) -> Any:
+def open_image(stream: BinaryIO, *format_names: str) -> Any:
     """A Pillow image whose header is read, and no more.
 
     Pillow refuses large pictures through a global limit; ours is checked by `reading`, so its is lifted meanwhile.
@@ -34,14 +34,14 @@ def open_image(stream: BinaryIO, format_name: str) -> Any:
     with _limit_lock:
         limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
         try:
-            return Image.open(stream, formats=[format_name])
+            return Image.open(stream, formats=list(format_names))
         finally:
             Image.MAX_IMAGE_PIXELS = limit
 
 
-def probe(stream: BinaryIO, format_name: str) -> Header:
+def probe(stream: BinaryIO, *format_names: str) -> Header:
     """Size and EXIF orientation from the header."""
-    with open_image(stream, format_name) as image:
+    with open_image(stream, *format_names) as image:
         width, height = image.size
         return Header(width, height, orientation(carried(image).exif))
 
@@ -60,7 +60,7 @@ def frame_of(image: Any) -> Frame:
     blocks = carried(image)
     notes: tuple[str, ...] = ()
     frames = getattr(image, "n_frames", 1)
-    if frames > 1 and image.format in ("WEBP", "AVIF", "PNG", "HEIF"):  # a phone's JPEG has hidden companions
+    if frames > 1 and image.format in ("WEBP", "AVIF", "PNG", "HEIF", "GIF"):  # a phone's JPEG has hidden companions
         notes += (f"first picture of {frames}",)
     if image.mode == "CMYK":
         image, note = profiles.cmyk_to_srgb(image, blocks.icc)

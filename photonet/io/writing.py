@@ -14,7 +14,8 @@ from photonet.io.formats import Format, writable
 from photonet.io.frame import Frame
 from photonet.io.metadata import Keep, filtered
 from photonet.io.quantize import Curve, quantize, refuse_non_finite
-from photonet.photo import Photo
+from photonet.io.xmp import is_own
+from photonet.photo import Metadata, Photo
 
 PHOTO_DEPTHS = {"uint8": 8, "uint16": 16, "float32": 32}
 DISPLAY_DTYPES: dict[int, type] = {8: np.uint8, 16: np.uint16, 32: np.float32}
@@ -200,12 +201,13 @@ def _alpha(photo: Photo, kind: Format, dtype: type) -> np.ndarray | None:
     return quantize(alpha, dtype).samples
 
 
-def _lost(photo: Photo, kind: Format, meta: object, quality: int | None) -> tuple[str, ...]:
+def _lost(photo: Photo, kind: Format, meta: Metadata, quality: int | None) -> tuple[str, ...]:
     """What this format has no room for."""
     notes = []
     if "alpha" in photo.layers and not kind.alpha:
         notes.append(f"{kind.name} has no alpha: dropped")
-    dropped = [name for name in ("exif", "xmp", "icc") if getattr(meta, name) and name not in kind.keeps]
+    blocks = {"exif": meta.exif, "xmp": None if is_own(meta.xmp) else meta.xmp, "icc": meta.icc}
+    dropped = [name for name, block in blocks.items() if block and name not in kind.keeps]
     if dropped:
         notes.append(f"{kind.name} has no room for {', '.join(dropped).upper()}: dropped")
     if quality is not None and kind.quality is None:

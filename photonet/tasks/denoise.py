@@ -1,6 +1,6 @@
 """Denoising of display pictures: DnCNN as published, and a faster U-Net that is told the noise level."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from typing import Any, Literal
 
@@ -13,7 +13,7 @@ from torch import Generator, Tensor, nn
 from photonet.camera.noise import Grain, camera_jpeg, draw_grain, soften, uniform, white
 from photonet.engine.classical import classical_denoisers, noise_rms
 from photonet.engine.data import Batch
-from photonet.engine.task import Network, Options, Prepared, Runner, Task, Tiling, Trial, Window
+from photonet.engine.task import INVISIBLE, Network, Options, Prepared, Runner, Task, Tiling, Trial, Window
 from photonet.engine.tiles import magnify_window
 from photonet.errors import UsageError
 from photonet.nets.dncnn import DnCNN, fold_batch_norm
@@ -26,7 +26,6 @@ MAP_ERROR = 0.15  # the denoiser learns with a map that is wrong by up to this s
 # of camera grain the map may miss this share: real grain looks more like texture than any that is made, is estimated
 # too low, and a denoiser that trusts its map leaves it in the picture
 GRAIN_MISSED = 0.5
-LOSS_FLOOR = 2e-6  # mean squared error below which nobody sees a difference
 CAMERA_LEVELS = {"weak": 3.0, "middle": 6.0, "strong": 12.0}  # luma grain of the trials, on the scale of 0 to 255
 
 
@@ -112,39 +111,19 @@ def _with_map(noisy: Tensor, clean: Tensor, cameras: int, generator: Generator) 
     return {"input": noisy, "target": clean, "level": level, "noise_map": noise_map}
 
 
-def decibels(output: Tensor, clean: Tensor) -> Tensor:
-    """Peak signal-to-noise ratio of each picture of a batch, peak 1.0, not clipped."""
-    return -10 * torch.log10((output.float() - clean).square().mean((1, 2, 3)) + LOSS_FLOOR)
+def rms_loss(net: nn.Module, batch: Batch, progress: float) -> dict[str, Tensor]:
+    """The RMS error of each picture, on the scale of 0 to 255.
 
-
-def run_unet(net: nn.Module, batch: Batch) -> Tensor:
-    """The U-Net's output for a batch."""
-    return net(batch["input"], batch["noise_map"])
-
-
-def run_dncnn(net: nn.Module, batch: Batch) -> Tensor:
-    """DnCNN's output for a batch."""
-    return net(batch["input"])
-
-
-def gains(run: Callable[[nn.Module, Batch], Tensor]) -> dict[str, Any]:
-    """Loss and score of a denoiser.
-
-    The loss is the RMS error of each picture, on the scale of 0 to 255: its gradient has the same size for every
-    picture. That of decibels is larger the weaker the noise is, so that a few nearly clean pictures of a batch decide;
-    that of the squared error leaves all to the noisiest.
+    Its gradient has the same size for every picture. That of decibels is larger the weaker the noise is, so that a few
+    nearly clean pictures of a batch decide; that of the squared error leaves all to the noisiest.
     """
-
-    def loss(net: nn.Module, batch: Batch, progress: float) -> dict[str, Tensor]:
-        squared = (run(net, batch).float() - batch["target"]).square().mean((1, 2, 3))
-        return {"loss": 255 * (squared + LOSS_FLOOR).sqrt().mean()}
-
-    return {"loss": loss, "score": lambda net, batch: decibels(run(net, batch), batch["target"])}
+    squared = (net(batch["input"], batch["noise_map"]).float() - batch["target"]).square().mean((1, 2, 3))
+    return {"loss": 255 * (squared + INVISIBLE).sqrt().mean()}
 
 
 def published_loss(net: nn.Module, batch: Batch, progress: float) -> dict[str, Tensor]:
     """Half the squared error. Source: Zhang et al., TIP 2017, equation 1."""
-    return {"loss": (run_dncnn(net, batch) - batch["target"]).square().mean() / 2}
+    return {"loss": (net(batch["input"]).float() - batch["target"]).square().mean() / 2}
 
 
 def level_loss(net: nn.Module, batch: Batch, progress: float) -> dict[str, Tensor]:
@@ -248,7 +227,6 @@ def dncnn(channels: int, depth: int, summary: str) -> Network:
         training=DenoiseTraining,
         pair=add_noise,
         loss=published_loss,
-        score=gains(run_dncnn)["score"],
     )
 
 
@@ -261,7 +239,7 @@ UNET = Network(
     crop_multiple=CELL,
     training=DenoiseTraining,
     pair=add_noise,
-    **gains(run_unet),
+    loss=rms_loss,
 )
 
 NOISE_LEVEL = Network(

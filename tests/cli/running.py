@@ -46,6 +46,16 @@ def _no_constants(name: str) -> None:
 Command = Callable[..., Done]
 
 
+def refused(done: Done, code: int, *words: object) -> None:
+    """The command failed as it should: its code, a message that names what is wrong, and nothing on stdout."""
+    assert done.code == code, done.err
+    assert done.stdout == b""
+    text = " ".join(done.err.replace("│", " ").split())
+    assert [word for word in map(str, words) if word not in text] == [], text
+    assert "Traceback" not in done.err
+    assert "unexpected" not in done.err
+
+
 def picture(path: Path, height: int = 40, width: int = 56, seed: int = 0, **options: Any) -> Path:
     """A file with soft waves and some noise; its suffix chooses the format."""
     rng = np.random.default_rng(seed)

@@ -144,9 +144,14 @@ class TestModels:
 
     def test_show(self, photonet: Command, small_weights: dict[str, Path]):
         for name in ("denoise-unet", small_weights["unet"]):
-            card = json.loads(photonet("models", "show", name).out)
+            card = json.loads(photonet("models", "show", name, "--json").out)
             assert (card["task"], card["network"]) == ("denoise", "unet")
             assert card["config"]["widths"] == [8, 8]
+
+    def test_show_for_people(self, photonet: Command):
+        done = photonet("models", "show", "denoise-unet")
+        assert done.code == 0
+        assert all(word in done.out for word in ("widths", "psnr"))
 
     def test_show_missing(self, photonet: Command):
         done = photonet("models", "show", "gone")

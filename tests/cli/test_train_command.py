@@ -90,6 +90,15 @@ def test_resume(photonet: Command, photos: Path, tmp_path: Path):
     assert all(torch.equal(one, other) for one, other in zip(whole["losses"], parts["losses"], strict=True))
 
 
+def test_resume_finds_the_pictures_again(photonet: Command, photos: Path, tmp_path: Path):
+    run = tmp_path / "run"
+    done = photonet("train", "denoise", "--photos", photos, "-o", run, *sets(steps=2))
+    assert done.code == 0, done.err
+    done = photonet("train", "denoise", "-o", run, "--resume", "--set", "steps=4")
+    assert done.code == 0, done.err
+    assert torch.load(run / "resume.pt", weights_only=True)["step"] == 4
+
+
 def test_quiet(photonet: Command, photos: Path, tmp_path: Path):
     done = photonet("train", "denoise", "--photos", photos, "-o", tmp_path / "run", "--quiet", *sets(steps=1))
     assert (done.code, done.stdout, done.err) == (0, b"", "")

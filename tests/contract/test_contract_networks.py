@@ -172,11 +172,10 @@ def test_every_parameter_learns(task: str, name: str, network: Network, crops: d
 @every_network
 def test_overfits_one_batch(task: str, name: str, network: Network, crops: dict[str, Batch]):
     assert network.loss is not None
-    assert network.score is not None
     module = build_small(network).train()
     optimizer = torch.optim.Adam(module.parameters(), OVERFIT_RATE)
     batch = paired(network, crops[f"{task}-{name}"])
-    losses, score = [], network.score(module, batch).mean().item()
+    losses, score = [], network.scores(module, batch).mean().item()
     for _ in range(OVERFIT_STEPS):
         loss = network.loss(module, batch, 0.0)["loss"]
         optimizer.zero_grad()
@@ -184,4 +183,4 @@ def test_overfits_one_batch(task: str, name: str, network: Network, crops: dict[
         optimizer.step()
         losses.append(loss.item())
     assert losses[-1] < losses[0] - 0.05 * abs(losses[0])
-    assert network.score(module, batch).mean().item() > score
+    assert network.scores(module, batch).mean().item() > score

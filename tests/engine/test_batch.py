@@ -7,7 +7,6 @@ import threading
 import weakref
 import zlib
 from collections import Counter
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,52 +14,15 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from torch import Tensor, nn
+from toys import BAD_WIDTH, jobs_of, negatives, picture, run
 
 from photonet.engine import batch
-from photonet.engine.batch import Outcome, Output, check_outputs, computed_depth, run_batch
-from photonet.engine.device import Device
+from photonet.engine.batch import Output, check_outputs, computed_depth, run_batch
 from photonet.engine.infer import Engine
-from photonet.engine.plan import Job, plan
-from photonet.engine.task import Network, Options, Prepared, Runner, Task, Tiling, one_by_one, prepare_picture
+from photonet.engine.task import Options
 from photonet.errors import DeviceError, InputError, PhotonetError, UsageError
 from photonet.io import OutputError
 from photonet.photo import Photo
-
-BAD_WIDTH = 13  # pictures this wide make the task fail
-
-
-class Negative(nn.Module):
-    def __init__(self) -> None:
-        super().__init__()
-        self.white = nn.Parameter(torch.ones(()))
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.white - x
-
-
-def prepare(photos: Sequence[Photo], options: Any, runner: Runner) -> Prepared:
-    if photos[0].width == BAD_WIDTH:
-        raise ZeroDivisionError("a fault in the task")
-    return prepare_picture(photos, options, runner)
-
-
-NETWORK = Network("negative", lambda config: Negative(), lambda net: Tiling(bytes_per_pixel=8))
-TASK = Task("negate", "Make negatives.", {"negative": NETWORK}, prepare=prepare)
-
-
-@pytest.fixture
-def engine() -> Engine:
-    made = Engine(TASK, Device(torch.device("cpu"), torch.float32), {})
-    made.add("negative", Negative())
-    return made
-
-
-def picture(path: Path, seed: int = 0, width: int = 20) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    pixels = np.random.default_rng(seed).integers(0, 255, (15, width, 3), np.uint8)
-    Image.fromarray(pixels).save(path, **({"quality": 100} if path.suffix == ".jpg" else {}))
-    return path
 
 
 def chunk(kind: bytes, content: bytes) -> bytes:
@@ -82,14 +44,6 @@ def folder(tmp_path: Path) -> Path:
     (here / "bomb.png").write_bytes(b"\x89PNG\r\n\x1a\n" + header + chunk(b"IDAT", zlib.compress(bytes(100))))
     (here / "dangling.png").symlink_to(here / "nowhere.png")
     return here
-
-
-def jobs_of(source: Path, out: Path, **options: Any) -> list[Job]:
-    return plan([str(source)], f"{out}/", "negate", one_by_one, **options)
-
-
-def run(engine: Engine, jobs: Sequence[Job], output: Output | None = None, **options: Any) -> list[Outcome]:
-    return list(run_batch(engine, Options(), jobs, output or Output(), **options))
 
 
 @pytest.mark.parametrize("workers", [1, 3])
@@ -318,6 +272,12 @@ def test_warnings(engine: Engine, tmp_path: Path):
     assert any("alpha" in warning for warning in outcome.warnings)
 
 
+def test_tiny_tiles_are_told(tmp_path: Path):
+    engine = negatives(radius=8, tile=4)
+    (outcome,) = run(engine, jobs_of(picture(tmp_path / "a.png", width=60), tmp_path / "out"))
+    assert any("tiles of 4 pixels" in warning for warning in outcome.warnings)
+
+
 def test_more_bits_than_the_input(engine: Engine, tmp_path: Path):
     with torch.no_grad():
         engine.loaded("negative").module.white.mul_(0.999)
@@ -328,79 +288,3 @@ def test_more_bits_than_the_input(engine: Engine, tmp_path: Path):
     result = tifffile.imread(tmp_path / "out" / "a.tif")
     assert result.dtype == np.uint16
     assert (result % 257 != 0).any()  # 8 bits widened to 16 would be multiples of 257
-
-
-def test_folders_of_folders(engine: Engine, tmp_path: Path):
-    for name in ("a.png", "x/a.png", "x/y/b.png", "x/.hidden.png"):
-        picture(tmp_path / "in" / name)
-    run(engine, jobs_of(tmp_path / "in", tmp_path / "out", recursive=True))
-    found = sorted(p.relative_to(tmp_path / "out").as_posix() for p in (tmp_path / "out").rglob("*.png"))
-    assert found == ["a.png", "x/a.png", "x/y/b.png"]
-    assert [job.inputs[0].name for job in jobs_of(tmp_path / "in", tmp_path / "two")] == ["a.png"]
-
-
-@pytest.mark.parametrize("named", ["in", "."])
-def test_results_below_the_inputs_are_no_inputs(
-    engine: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, named: str
-):
-    for name in ("a.png", "x/b.png"):
-        picture(tmp_path / "in" / name)
-    monkeypatch.chdir(tmp_path if named == "in" else tmp_path / "in")
-    out = Path(named) / "clean"
-    for _ in range(2):
-        outcomes = run(engine, jobs_of(Path(named), out, recursive=True), Output(skip_existing=True))
-        assert sorted(o.job.inputs[0].name for o in outcomes) == ["a.png", "b.png"]
-
-
-def test_inputs_below_the_results_are_inputs(tmp_path: Path):
-    picture(tmp_path / "all" / "raw" / "a.png")
-    (job,) = jobs_of(tmp_path / "all" / "raw", tmp_path / "all")
-    assert job.output == tmp_path / "all" / "a.png"
-
-
-def test_same_name_two_formats(engine: Engine, tmp_path: Path):
-    for name in ("a.jpg", "a.png", "b.png"):
-        picture(tmp_path / "in" / name, seed=len(name) + ord(name[2]))
-    outcomes = run(engine, jobs_of(tmp_path / "in", tmp_path / "out", format="png"), Output("png"))
-    assert [outcome.status for outcome in outcomes] == ["done"] * 3
-    assert sorted(os.listdir(tmp_path / "out")) == ["a_jpg.png", "a_png.png", "b.png"]
-    with Image.open(tmp_path / "in" / "a.png") as before, Image.open(tmp_path / "out" / "a_png.png") as after:
-        assert np.array_equal(np.asarray(after), 255 - np.asarray(before))
-
-
-def test_temporary_files_are_no_inputs(tmp_path: Path):
-    picture(tmp_path / "in" / "a.png")
-    (tmp_path / "in" / ".a.png.01234567.tmp").write_bytes(b"half")
-    (tmp_path / "in" / "._a.png").write_bytes(b"what a Mac leaves")
-    assert [job.inputs[0].name for job in jobs_of(tmp_path / "in", tmp_path / "out")] == ["a.png"]
-
-
-class TestShard:
-    @pytest.fixture
-    def source(self, tmp_path: Path) -> Path:
-        for number in range(20):
-            picture(tmp_path / "in" / f"{number}.jpg")
-            picture(tmp_path / "in" / f"{number}.png")
-        return tmp_path / "in"
-
-    def test_parts_make_the_whole(self, source: Path, tmp_path: Path):
-        whole = jobs_of(source, tmp_path / "out", format="png")
-        parts = [jobs_of(source, tmp_path / "out", format="png", shard=f"{part}/3") for part in (1, 2, 3)]
-        assert all(parts)
-        assert sorted((job for part in parts for job in part), key=whole.index) == whole
-
-    def test_outputs_of_different_parts_differ(self, source: Path, tmp_path: Path):
-        outputs = [
-            job.output for part in (1, 2, 3) for job in jobs_of(source, tmp_path / "o", format="png", shard=f"{part}/3")
-        ]
-        assert len(set(outputs)) == len(outputs) == 40
-
-    def test_the_same_wherever_the_folder_lies(self, source: Path, tmp_path: Path):
-        here = [job.inputs[0].name for job in jobs_of(source, tmp_path / "out", shard="2/5")]
-        source.rename(tmp_path / "elsewhere")
-        assert [job.inputs[0].name for job in jobs_of(tmp_path / "elsewhere", tmp_path / "out", shard="2/5")] == here
-
-    @pytest.mark.parametrize("shard", ["0/3", "4/3", "1", "a/b", "1/0", "-1/3"])
-    def test_error(self, source: Path, tmp_path: Path, shard: str):
-        with pytest.raises(UsageError, match="--shard"):
-            jobs_of(source, tmp_path / "out", shard=shard)

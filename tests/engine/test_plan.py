@@ -69,7 +69,7 @@ def test_format_is_changed(files):
     files("a.jpg", "b.tif")
     assert outputs(["a.jpg", "b.tif"], "out/", format="png") == {"a.jpg": "out/a.png", "b.tif": "out/b.png"}
     with pytest.raises(UsageError, match="this file format is unknown"):
-        outputs(["a.jpg"], "out/", format="bmp")
+        outputs(["a.jpg"], "out/", format="psd")
 
 
 def test_template(files):
@@ -172,6 +172,13 @@ def test_error_format_of_the_output(files):
     files("a.jpg")
     with pytest.raises(UsageError, match=r"'\.gif' is not a format that can be written"):
         outputs(["a.jpg"], "b.gif")
+
+
+def test_error_name_and_format_disagree(files):
+    files("a.jpg")
+    with pytest.raises(UsageError, match="would not be what its name says"):
+        outputs(["a.jpg"], "b.jpg", format="png")
+    assert outputs(["a.jpg"], "b.tiff", format="tiff") == {"a.jpg": "b.tiff"}
 
 
 NAMES = [f"{number:03d}.jpg" for number in range(60)]

@@ -4,8 +4,7 @@ import math
 
 import numpy as np
 import pytest
-import torch
-from torch import nn
+from toys import Halve
 
 from photonet.engine.infer import Engine
 from photonet.engine.score import Row, averages, evaluate, psnr, spoiled, ssim
@@ -46,17 +45,6 @@ def test_value_ssim(random_photo):
 def test_ssim_of_a_picture_smaller_than_its_window():
     tiny = np.zeros((10, 30, 3), np.float32)
     assert math.isnan(ssim(tiny, tiny))
-
-
-class Halve(nn.Module):
-    """x / 2."""
-
-    def __init__(self):
-        super().__init__()
-        self.factor = nn.Parameter(torch.tensor(0.5))
-
-    def forward(self, x):
-        return x * self.factor
 
 
 class HalveOptions(Options):

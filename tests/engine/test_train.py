@@ -3,6 +3,7 @@
 import json
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from photonet.engine.checkpoint import Card
 from photonet.engine.data import Batch, Source
 from photonet.engine.device import Device
 from photonet.engine.recipe import Recipe
+from photonet.engine.run import Run
 from photonet.engine.task import Network, Options, Tiling
 from photonet.engine.train import train
 from photonet.errors import InputError, UsageError, WeightsError
@@ -145,6 +147,34 @@ def test_files_of_a_run(trained: Trainer, tmp_path: Path):
     assert card.recipe["steps"] in (31, 50)
     assert card.recipe["optimizer"] == "muon"
     assert tensors.keys() == Blur().state_dict().keys()
+
+
+def test_pictures_for_tensorboard(trained: Trainer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    class Board:
+        def __init__(self) -> None:
+            self.shapes: list[tuple[int, ...]] = []
+            self.names: set[str] = set()
+
+        def add_image(self, name: str, picture: Tensor, step: int) -> None:
+            assert 0 <= picture.min() <= picture.max() <= 1
+            self.shapes.append(tuple(picture.shape))
+
+        def add_scalar(self, name: str, value: float, step: int) -> None:
+            self.names.add(name)
+
+    board = Board()
+    monkeypatch.setattr(Run, "_board", board)
+    trained(tmp_path / "run", steps=50)
+    # input, output and target beside each other, the four examples below each other; validated three times
+    assert board.shapes == [(3, 4 * 16, 3 * 16)] * 3
+    assert {"loss", "validation", "lr"} <= board.names
+
+
+def test_score_by_default(trained: Trainer, tmp_path: Path):
+    """The decibels of the output: 0.1 off everywhere is 20 dB."""
+    toy = replace(network(), score=None)
+    batch = {"input": torch.full((2, 3, 4, 4), 0.6), "target": torch.full((2, 3, 4, 4), 0.5)}
+    assert toy.scores(nn.Identity(), batch).tolist() == pytest.approx([20, 20], abs=1e-3)
 
 
 def test_it_learns(trained: Trainer, tmp_path: Path):

@@ -49,7 +49,7 @@ def test_value_names():
     assert {".cr2", ".heic", ".png"} <= io.READABLE_SUFFIXES
     assert ".cr2" not in io.WRITABLE_SUFFIXES
     with pytest.raises(UsageError, match="png"):
-        formats.named("bmpx")
+        formats.named("psd")
 
 
 def test_value_palette_png(pillow_bytes):
@@ -62,6 +62,26 @@ def test_value_palette_png(pillow_bytes):
     see_through = io.read_bytes(pillow_bytes(image, "PNG", transparency=bytes([77, 255])))
     np.testing.assert_array_equal(see_through.pixels, plain.pixels)
     np.testing.assert_array_equal(see_through.layers["alpha"][..., 0], [[77, 255]])
+
+
+@pytest.mark.parametrize(("name", "kind"), [("GIF", "gif"), ("BMP", "bmp")])
+def test_value_formats_that_are_only_read(pillow_bytes, name, kind, tmp_path):
+    image = Image.new("P", (2, 1))
+    image.putpalette([10, 20, 30, 200, 100, 50])
+    image.putpixel((1, 0), 1)
+    path = tmp_path / f"picture.{kind}"
+    path.write_bytes(pillow_bytes(image, name))
+    assert io.identify(path) == io.FormatInfo(kind, 2, 1)
+    np.testing.assert_array_equal(io.read(path).pixels, [[[10, 20, 30], [200, 100, 50]]])
+    with pytest.raises(UsageError, match="reads"):
+        io.encode(io.read(path), kind)
+
+
+def test_an_animation_gives_its_first_picture(pillow_bytes):
+    first, second = (Image.new("RGB", (4, 4), color) for color in ("red", "blue"))
+    photo = io.read_bytes(pillow_bytes(first, "GIF", save_all=True, append_images=[second]))
+    assert photo.pixels[0, 0].tolist() == [255, 0, 0]
+    assert photo.meta.notes == ("first picture of 2",)
 
 
 def test_value_one_bit_png_and_tiff(pillow_bytes):

@@ -14,7 +14,6 @@ from photonet.tasks.denoise import (
     DenoiseTraining,
     DenoiseTrials,
     add_noise,
-    decibels,
     judge,
     trials,
 )
@@ -77,11 +76,6 @@ def test_gray_pictures_have_gray_noise(generator):
     batch = add_noise({"target": torch.rand(4, 3, 32, 32)}, generator, DenoiseTraining(gray=1))
     for name in ("input", "target"):
         assert torch.equal(batch[name], batch[name][:, :1].expand(-1, 3, -1, -1))
-
-
-def test_decibels_value():
-    clean = torch.zeros(1, 1, 4, 4)
-    assert decibels(clean + 0.1, clean).item() == pytest.approx(20, abs=1e-3)
 
 
 def test_level_of_the_user(photo):
