@@ -6,6 +6,9 @@ import numpy as np
 
 from photonet.engine.task import Baseline
 
+# share of the true RMS that scores best, over three levels of white noise and three of camera grain on four pictures
+NON_LOCAL_STRENGTH = 0.8
+
 
 def noise_rms(noisy: np.ndarray, clean: np.ndarray) -> float:
     """Root of the mean squared difference of two pictures H W C, on their own scale."""
@@ -32,9 +35,10 @@ def _bilateral(codes: np.ndarray, sigma: float) -> np.ndarray:
 def _non_local_means(codes: np.ndarray, sigma: float) -> np.ndarray:
     import cv2
 
+    strength = NON_LOCAL_STRENGTH * sigma
     if codes.shape[2] == 1:
-        return cv2.fastNlMeansDenoising(codes, None, sigma, 7, 21)
-    return cv2.fastNlMeansDenoisingColored(codes, None, sigma, sigma, 7, 21)
+        return cv2.fastNlMeansDenoising(codes, None, strength, 7, 21)
+    return cv2.fastNlMeansDenoisingColored(codes, None, strength, strength, 7, 21)
 
 
 def _wavelet(noisy: np.ndarray, clean: np.ndarray) -> np.ndarray:

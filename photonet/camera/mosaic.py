@@ -1,0 +1,126 @@
+"""Color filter arrays: one color for each site of a sensor, and back to three for each pixel.
+
+A filter array is an integer array of one period, 2×2 (Bayer) or 6×6 (X-Trans), with 0 for red, 1 for green, 2 for
+blue. Mosaics are B 1 H W, starting with the first site of the period.
+"""
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+RED, GREEN, BLUE = 0, 1, 2
+BAYER = {
+    "RGGB": np.array([[0, 1], [1, 2]]),
+    "BGGR": np.array([[2, 1], [1, 0]]),
+    "GRBG": np.array([[1, 0], [2, 1]]),
+    "GBRG": np.array([[1, 2], [0, 1]]),
+}
+XTRANS = np.array(
+    [
+        [1, 2, 1, 1, 0, 1],
+        [0, 1, 0, 2, 1, 2],
+        [1, 2, 1, 1, 0, 1],
+        [1, 0, 1, 1, 2, 1],
+        [2, 1, 2, 0, 1, 0],
+        [1, 0, 1, 1, 2, 1],
+    ]
+)
+
+# Kernels of Malvar et al. in eighths: green at red or blue; a color at green between two of it in the row; a color at
+# the opposite one.
+_GREEN = ((0, 0, -1, 0, 0), (0, 0, 2, 0, 0), (-1, 2, 4, 2, -1), (0, 0, 2, 0, 0), (0, 0, -1, 0, 0))
+_IN_ROW = ((0, 0, 0.5, 0, 0), (0, -1, 0, -1, 0), (-1, 4, 5, 4, -1), (0, -1, 0, -1, 0), (0, 0, 0.5, 0, 0))
+_OPPOSITE = ((0, 0, -1.5, 0, 0), (0, 2, 0, 2, 0), (-1.5, 0, 6, 0, -1.5), (0, 2, 0, 2, 0), (0, 0, -1.5, 0, 0))
+_TENT = (1.0, 2.0, 3.0, 2.0, 1.0)  # its square reaches every color of an X-Trans period
+
+
+def is_bayer(cfa: np.ndarray) -> bool:
+    """Whether a filter array is one of the four phases of Bayer's."""
+    return any(np.array_equal(cfa, phase) for phase in BAYER.values())
+
+
+def colors_of(cfa: np.ndarray, height: int, width: int, device: torch.device | None = None) -> Tensor:
+    """The color of every site, H W, 0 to 2."""
+    rows, columns = -(-height // cfa.shape[0]), -(-width // cfa.shape[1])
+    return torch.from_numpy(np.tile(cfa, (rows, columns))[:height, :width].astype(np.int64)).to(device)
+
+
+def shifted(cfa: np.ndarray, top: int, left: int) -> np.ndarray:
+    """The filter array as it is seen from another first site."""
+    return np.roll(cfa, (-top, -left), (0, 1))
+
+
+def mosaic(rgb: Tensor, cfa: np.ndarray) -> Tensor:
+    """What a sensor keeps of a picture.
+
+    Args:
+        rgb: B 3 H W.
+
+    Returns:
+        B 1 H W.
+    """
+    index = colors_of(cfa, *rgb.shape[-2:], rgb.device).expand(len(rgb), 1, -1, -1)
+    return rgb.gather(1, index)
+
+
+def demosaic(sites: Tensor, cfa: np.ndarray) -> Tensor:
+    """Linear interpolation of the missing colors; every known value stays.
+
+    Args:
+        sites: B 1 H W, at least 3×3 for Bayer's array and 6×6 for others.
+
+    Returns:
+        B 3 H W.
+
+    Source: Malvar, He and Cutler, "High-quality linear interpolation for demosaicing of Bayer-patterned color images",
+    ICASSP 2004; for other arrays color differences are interpolated by normalized convolution.
+    """
+    return _malvar(sites, cfa) if is_bayer(cfa) else _by_differences(sites, cfa)
+
+
+def _malvar(sites: Tensor, cfa: np.ndarray) -> Tensor:
+    kernels = torch.tensor([_GREEN, _IN_ROW, tuple(zip(*_IN_ROW, strict=True)), _OPPOSITE], device=sites.device)
+    padded = F.pad(sites, (2, 2, 2, 2), mode="reflect")  # reflection keeps the phase
+    green, in_row, in_column, opposite = F.conv2d(padded, (kernels / 8)[:, None].to(sites)).split(1, 1)
+    here = colors_of(cfa, *sites.shape[-2:], sites.device)
+    beside = colors_of(shifted(cfa, 0, 1), *sites.shape[-2:], sites.device)
+    planes = []
+    for color in (RED, BLUE):
+        at_green = torch.where(beside == color, in_row, in_column)
+        planes.append(torch.where(here == color, sites, torch.where(here == GREEN, at_green, opposite)))
+    return torch.cat([planes[0], torch.where(here == GREEN, sites, green), planes[1]], 1)
+
+
+def _by_differences(sites: Tensor, cfa: np.ndarray) -> Tensor:
+    here = colors_of(cfa, *sites.shape[-2:], sites.device)
+    green = torch.where(here == GREEN, sites, _spread(sites, here == GREEN))
+    planes = [green + _spread(sites - green, here == color) for color in (RED, BLUE)]
+    red, blue = (torch.where(here == color, sites, plane) for color, plane in zip((RED, BLUE), planes, strict=True))
+    return torch.cat([red, green, blue], 1)
+
+
+def _spread(values: Tensor, known: Tensor) -> Tensor:
+    """Weighted means of the known values around each site."""
+    tent = values.new_tensor(_TENT)
+    kernel = (tent[:, None] * tent)[None, None]
+    weight = known.to(values).expand_as(values)
+    padded, weight = (F.pad(t, (2, 2, 2, 2), mode="reflect") for t in (values * weight, weight))
+    return F.conv2d(padded, kernel) / F.conv2d(weight, kernel)
+
+
+def pack(sites: Tensor, period: int = 2) -> Tensor:
+    """Each site of the period as a plane of its own, in the order of reading: (0, 0), (0, 1), (1, 0), (1, 1).
+
+    Args:
+        sites: B 1 H W, with H and W multiples of the period.
+
+    Returns:
+        B period² H/period W/period.
+    """
+    return F.pixel_unshuffle(sites, period)
+
+
+def unpack(planes: Tensor, period: int = 2) -> Tensor:
+    """The inverse of `pack`."""
+    return F.pixel_shuffle(planes, period)

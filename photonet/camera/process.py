@@ -1,0 +1,52 @@
+"""From linear camera RGB to display values, step by step; `unprocess` holds the inverse of each step by the same name.
+
+Pictures are B 3 H W, 1.0 = white; nothing is clipped but where it is said.
+"""
+
+import torch
+from torch import Tensor
+
+GAMMA = 2.2
+DARKEST = 1e-8  # below it the slope of a power curve is infinite
+
+
+def white_balance(camera: Tensor, gains: Tensor) -> Tensor:
+    """Multiply red, green and blue.
+
+    Args:
+        camera: B 3 H W, linear camera RGB.
+        gains: B 3.
+    """
+    return camera * gains[:, :, None, None]
+
+
+def color_matrix(camera: Tensor, matrix: Tensor) -> Tensor:
+    """Linear camera RGB, white balanced, to linear sRGB.
+
+    Args:
+        matrix: B 3 3, or 3 3.
+    """
+    return torch.einsum("...rc,bchw->brhw" if matrix.ndim == 2 else "brc,bchw->brhw", matrix, camera)
+
+
+def gamma(linear: Tensor) -> Tensor:
+    """The power curve that Brooks et al. take for sRGB's; values below `DARKEST` become its value there."""
+    return linear.clamp_min(DARKEST) ** (1 / GAMMA)
+
+
+def tone_curve(display: Tensor) -> Tensor:
+    """The smooth step 3x² - 2x³ on values in 0 to 1; what lies outside is clipped."""
+    display = display.clamp(0, 1)
+    return display * display * (3 - 2 * display)
+
+
+def process(camera: Tensor, gains: Tensor, matrix: Tensor) -> Tensor:
+    """Display values of linear camera RGB: all steps, clipped where a camera clips.
+
+    Args:
+        camera: B 3 H W.
+        gains: B 3.
+        matrix: B 3 3, camera RGB to linear sRGB.
+    """
+    balanced = white_balance(camera, gains).clamp(0, 1)
+    return tone_curve(gamma(color_matrix(balanced, matrix).clamp(0, 1)))

@@ -1,0 +1,90 @@
+"""From display values back to linear camera RGB: the inverse of each step of `process`, by the same name.
+
+Source: Brooks et al., "Unprocessing Images for Learned Raw Denoising", CVPR 2019.
+"""
+
+from typing import NamedTuple
+
+import torch
+from torch import Generator, Tensor
+
+from photonet.camera import process
+from photonet.camera.noise import uniform
+
+HIGHLIGHTS = 0.9  # gray level from which unbalancing lets the gains fade, so that white stays white
+
+# CIE XYZ to camera RGB of four cameras, as the authors list them
+XYZ_TO_CAMERA = (
+    ((1.0234, -0.2969, -0.2266), (-0.5625, 1.6328, -0.0469), (-0.0703, 0.2188, 0.6406)),
+    ((0.4913, -0.0541, -0.0202), (-0.6130, 1.3513, 0.2906), (-0.1564, 0.2151, 0.7183)),
+    ((0.8380, -0.2630, -0.0639), (-0.2887, 1.0725, 0.2496), (-0.0627, 0.1427, 0.5438)),
+    ((0.6596, -0.2079, -0.0562), (-0.4782, 1.3016, 0.1933), (-0.0970, 0.1581, 0.5181)),
+)
+SRGB_TO_XYZ = ((0.4124564, 0.3575761, 0.1804375), (0.2126729, 0.7151522, 0.0721750), (0.0193339, 0.1191920, 0.9503041))
+
+
+class Camera(NamedTuple):
+    """How a batch of pictures was developed: gains B 3 with green 1, and camera RGB to linear sRGB, B 3 3."""
+
+    gains: Tensor
+    matrix: Tensor
+
+
+def draw_camera(batch: int, generator: Generator) -> Camera:
+    """Cameras between four real ones, under different lights.
+
+    The overall gain of the paper, N(0.8, 0.1), is drawn into all three gains.
+    """
+    device = generator.device
+    weights = torch.rand(batch, 4, generator=generator, device=device) + 1e-8
+    mixed = torch.einsum("bk,kij->bij", weights / weights.sum(1, keepdim=True), torch.tensor(XYZ_TO_CAMERA).to(device))
+    to_camera = mixed @ torch.tensor(SRGB_TO_XYZ).to(device)
+    to_camera = to_camera / to_camera.sum(2, keepdim=True)  # white stays white
+    brightness = 1 / (0.8 + 0.1 * torch.randn(batch, generator=generator, device=device)).clamp_min(0.4)
+    red, blue = uniform(batch, 1.9, 2.4, generator), uniform(batch, 1.5, 1.9, generator)
+    gains = torch.stack([red, torch.ones_like(red), blue], 1) * brightness[:, None]
+    return Camera(gains, torch.linalg.inv(to_camera))
+
+
+def tone_curve(display: Tensor) -> Tensor:
+    """The inverse of the smooth step, on values in 0 to 1; what lies outside is clipped."""
+    return 0.5 - torch.sin(torch.asin(1 - 2 * display.clamp(0, 1)) / 3)
+
+
+def gamma(display: Tensor) -> Tensor:
+    """The inverse of `process.gamma`."""
+    return display.clamp_min(process.DARKEST) ** process.GAMMA
+
+
+def color_matrix(linear: Tensor, matrix: Tensor) -> Tensor:
+    """Linear sRGB to linear camera RGB, white balanced.
+
+    Args:
+        matrix: B 3 3 or 3 3, camera RGB to sRGB: the one that `process.color_matrix` takes.
+    """
+    return process.color_matrix(linear, torch.linalg.inv(matrix))
+
+
+def white_balance(camera: Tensor, gains: Tensor) -> Tensor:
+    """Divide by the gains, but for highlights: what was white for the display was clipped, not tinted, in the camera.
+
+    Args:
+        camera: B 3 H W, white balanced.
+        gains: B 3.
+
+    Source: Brooks et al., section 3.4.
+    """
+    factors = (1 / gains)[:, :, None, None]
+    brightness = camera.mean(1, keepdim=True)
+    mask = ((brightness - HIGHLIGHTS).clamp_min(0) / (1 - HIGHLIGHTS)).square()
+    return camera * torch.maximum(mask + (1 - mask) * factors, factors)
+
+
+def unprocess(display: Tensor, camera: Camera) -> Tensor:
+    """Linear camera RGB of display values: all steps, and clipped to 0 to 1.
+
+    Args:
+        display: B 3 H W, 0 to 1.
+    """
+    linear = gamma(tone_curve(display))
+    return white_balance(color_matrix(linear, camera.matrix), camera.gains).clamp(0, 1)
