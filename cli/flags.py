@@ -9,6 +9,8 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from photonet.engine.recipe import make_options
+from photonet.errors import UsageError
+from photonet.io import Told
 
 OptionsT = TypeVar("OptionsT", bound=BaseModel)
 
@@ -30,6 +32,42 @@ VERBOSE = Annotated[
 ]
 QUIET = Annotated[bool, typer.Option("--quiet", "-q", help="Only errors.")]
 JSON = Annotated[bool, typer.Option("--json", help="JSON on stdout.")]
+
+
+CFA = Annotated[str | None, typer.Option(help="RAW: colors of the filter array, as in RGGB; replaces the file's own.")]
+BLACK = Annotated[float | None, typer.Option(help="RAW: black level in the file's units.")]
+WHITE = Annotated[float | None, typer.Option(help="RAW: white level in the file's units.")]
+WB = Annotated[str | None, typer.Option("--wb", help="RAW: gains of red, green and blue, as in 1.9,1,1.4.")]
+MATRIX = Annotated[str | None, typer.Option(help="RAW: nine numbers, XYZ to camera RGB, as in a DNG's ColorMatrix.")]
+SIZE = Annotated[str | None, typer.Option(help="RAW without a header: width and height, as in 768x512.")]
+
+
+def told(
+    cfa: str | None, black: float | None, white: float | None, wb: str | None, matrix: str | None, size: str | None
+) -> Told:
+    """What the flags say of a sensor."""
+    gains = _numbers(wb, ",", 3, "--wb")
+    shape = _numbers(size.lower() if size else None, "x", 2, "--size")
+    return Told(
+        cfa,
+        black,
+        white,
+        (gains[0], gains[1], gains[2]) if gains else None,
+        _numbers(matrix, ",", 9, "--matrix"),
+        (int(shape[0]), int(shape[1])) if shape else None,
+    )
+
+
+def _numbers(text: str | None, separator: str, count: int, where: str) -> tuple[float, ...] | None:
+    if text is None:
+        return None
+    try:
+        numbers = tuple(float(part) for part in text.split(separator))
+    except ValueError:
+        numbers = ()
+    if len(numbers) != count:
+        raise UsageError(f"{text!r} is not {count} numbers with {separator!r} between them", where)
+    return numbers
 
 
 def flag(name: str, annotation: Any, default: Any) -> Flag:

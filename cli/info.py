@@ -10,7 +10,8 @@ from typing import Annotated, Any
 import typer
 
 from photonet.errors import ExitCode, PhotonetError
-from photonet.photo import Exposure
+from photonet.io import Told
+from photonet.photo import Exposure, Sensor
 
 from . import flags
 from .console import bars, fail, out, table
@@ -33,30 +34,38 @@ def add_to(root: typer.Typer) -> None:
 
 def info(
     files: Annotated[list[Path], typer.Argument(help="Pictures.")],
+    cfa: flags.CFA = None,
+    black: flags.BLACK = None,
+    white: flags.WHITE = None,
+    wb: flags.WB = None,
+    matrix: flags.MATRIX = None,
+    size: flags.SIZE = None,
     as_json: flags.JSON = False,
     verbose: flags.VERBOSE = 0,
 ) -> None:
-    """What is in a picture file: size, depth, color, exposure, metadata."""
+    """What is in a picture file: size, depth, color, exposure, metadata; of a RAW file also its sensor."""
+    told = flags.told(cfa, black, white, wb, matrix, size)
     codes = []
     for path in files:
         try:
-            found = _describe(path)
+            found = _describe(path, told)
         except PhotonetError as error:
             codes.append(fail(error, verbose))
         else:
-            text = json.dumps(found) if as_json else "\n".join(f"{key:9} {value}" for key, value in found.items())
+            text = json.dumps(found) if as_json else "\n".join(f"{key:13} {value}" for key, value in found.items())
             out.print(text, markup=False)
     if codes:
         raise typer.Exit(codes[0] if len(files) == 1 else ExitCode.SOME_FAILED)
 
 
-def _describe(path: Path) -> dict[str, Any]:
-    from photonet.io import identify, read
+def _describe(path: Path, told: Told) -> dict[str, Any]:
+    from photonet.io import identify, read, read_mosaic
 
-    photo = read(path)
+    kind = "raw" if told.size else identify(path).format
+    photo = read_mosaic(path, told) if kind == "raw" else read(path)
     return {
         "file": str(path),
-        "format": identify(path).format,
+        "format": kind,
         "size": f"{photo.width}×{photo.height}",
         "channels": photo.pixels.shape[2],
         "depth": str(photo.pixels.dtype),
@@ -64,7 +73,21 @@ def _describe(path: Path) -> dict[str, Any]:
         "layers": ", ".join(photo.layers) or "none",
         "exposure": _exposure(photo.meta.exposure),
         "metadata": {name: len(getattr(photo.meta, name) or b"") for name in ("exif", "xmp", "icc")},
+        **(_sensor(photo.sensor) if photo.sensor else {}),
         "notes": list(photo.meta.notes),
+    }
+
+
+def _sensor(sensor: Sensor) -> dict[str, Any]:
+    levels = sorted({float(level) for level in sensor.black.flatten()})
+    shot, read = sensor.noise or (None, None)
+    return {
+        "cfa": "".join("RGB"[color] for color in sensor.cfa.flatten()),
+        "black": levels[0] if len(levels) == 1 else sensor.black.tolist(),
+        "white": sensor.white,
+        "white balance": [round(gain, 4) for gain in sensor.white_balance],
+        "xyz to camera": sensor.xyz_to_camera.round(4).tolist(),
+        "noise": {"shot": shot, "read": read} if sensor.noise else "no profile in the file",
     }
 
 

@@ -16,6 +16,8 @@ from photonet.errors import UsageError
 
 LUMA_WEIGHTS = (0.2126, 0.7152, 0.0722)  # BT.709, for linear RGB
 ENCODED_LUMA = (0.299, 0.587, 0.114)  # BT.601, for code values: what JPEG and the gray test pictures use
+# CIE XYZ of linear sRGB, D65
+SRGB_TO_XYZ = ((0.4124564, 0.3575761, 0.1804375), (0.2126729, 0.7151522, 0.0721750), (0.0193339, 0.1191920, 0.9503041))
 SRGB_TOE = 0.0031308  # linear value where the straight toe of the sRGB curve ends
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from photonet.color import ColorState
+from photonet.color import SRGB_TO_XYZ, ColorState
 from photonet.errors import InputError
 
 
@@ -50,7 +50,7 @@ class Sensor:
         black: black level for each color site of the period, in file units.
         white: white level in file units.
         white_balance: gains R, G, B with G = 1.
-        matrix: 3×3, camera RGB to linear sRGB.
+        xyz_to_camera: 3×3, CIE XYZ to camera RGB under daylight, as in a DNG's ColorMatrix2.
         noise: (shot, read) variances at white level 1, as in a DNG NoiseProfile.
     """
 
@@ -58,8 +58,17 @@ class Sensor:
     black: np.ndarray
     white: float
     white_balance: tuple[float, float, float]
-    matrix: np.ndarray | None = None
+    xyz_to_camera: np.ndarray
     noise: tuple[float, float] | None = None
+
+    @property
+    def matrix(self) -> np.ndarray:
+        """3×3, white-balanced camera RGB to linear sRGB; rows of the inverse add up to 1, so that white stays white.
+
+        Source: dcraw's `cam_xyz_coeff`.
+        """
+        to_camera = self.xyz_to_camera @ np.array(SRGB_TO_XYZ)
+        return np.linalg.inv(to_camera / to_camera.sum(1, keepdims=True))
 
 
 @dataclass(frozen=True)

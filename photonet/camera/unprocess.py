@@ -10,6 +10,7 @@ from torch import Generator, Tensor
 
 from photonet.camera import process
 from photonet.camera.noise import uniform
+from photonet.color import SRGB_TO_XYZ
 
 HIGHLIGHTS = 0.9  # gray level from which unbalancing lets the gains fade, so that white stays white
 
@@ -20,7 +21,6 @@ XYZ_TO_CAMERA = (
     ((0.8380, -0.2630, -0.0639), (-0.2887, 1.0725, 0.2496), (-0.0627, 0.1427, 0.5438)),
     ((0.6596, -0.2079, -0.0562), (-0.4782, 1.3016, 0.1933), (-0.0970, 0.1581, 0.5181)),
 )
-SRGB_TO_XYZ = ((0.4124564, 0.3575761, 0.1804375), (0.2126729, 0.7151522, 0.0721750), (0.0193339, 0.1191920, 0.9503041))
 
 
 class Camera(NamedTuple):

@@ -4,9 +4,11 @@
 """
 
 from photonet.io.atomic import OutputError, check_folder, check_target, make_folder, write_atomic
+from photonet.io.dng import encode_dng, write_dng
 from photonet.io.formats import FORMATS, RAW_SUFFIXES, READABLE_SUFFIXES, WRITABLE_SUFFIXES, named, suffix_for
 from photonet.io.metadata import Keep
 from photonet.io.reading import MAX_MEGAPIXELS, FormatInfo, identify, read, read_bytes
+from photonet.io.sensor import Told, read_mosaic
 from photonet.io.writing import Packed, WriteReport, check_writable, encode, pack, working_dtype, write
 from photonet.io.xmp import read_note, with_note
 
@@ -20,21 +22,25 @@ __all__ = [
     "Keep",
     "OutputError",
     "Packed",
+    "Told",
     "WriteReport",
     "check_folder",
     "check_target",
     "check_writable",
     "encode",
+    "encode_dng",
     "identify",
     "make_folder",
     "named",
     "pack",
     "read",
     "read_bytes",
+    "read_mosaic",
     "read_note",
     "suffix_for",
     "with_note",
     "working_dtype",
     "write",
     "write_atomic",
+    "write_dng",
 ]

@@ -139,7 +139,10 @@ def detect(stream: BinaryIO, name: str) -> Format:
         stream.seek(0)
     if found:
         return FORMATS[found]
-    raise InputError(_describe_unknown(head), name, f"Give a file in one of: {', '.join(FORMATS)}.")
+    fix = f"Give a file in one of: {', '.join(FORMATS)}."
+    if name.lower().endswith(".raw"):
+        fix = "Sensor values without a header need --size, --cfa, --black and --white, where a command has them."
+    raise InputError(_describe_unknown(head), name, fix)
 
 
 def _by_signature(head: bytes) -> str | None:

@@ -17,7 +17,7 @@ KEEP_CHOICES = ("full", "basic", "none")
 EXIF_PREFIX = b"Exif\0\0"
 TIFF_HEAD = b"II*\0" + struct.pack("<I", 8)
 
-ORIENTATION, EXIF_POINTER, GPS_POINTER = 0x0112, 0x8769, 0x8825
+MODEL, ORIENTATION, EXIF_POINTER, GPS_POINTER = 0x0110, 0x0112, 0x8769, 0x8825
 MAKER_NOTE, INTEROP_POINTER = 0x927C, 0xA005
 EXPOSURE_TIME, F_NUMBER, ISO_SPEED = 0x829A, 0x829D, 0x8827
 EVERYWHERE_TAGS = frozenset((ORIENTATION, 0x011A, 0x011B, 0x0128))  # orientation and resolution: any TIFF has them
@@ -86,6 +86,12 @@ def exposure(exif: bytes | None) -> Exposure:
     """Seconds, ISO speed and f-number, each None where the block does not tell it."""
     fields = _child(exif, EXIF_POINTER)
     return Exposure(*(_positive(fields.get(tag)) for tag in (EXPOSURE_TIME, ISO_SPEED, F_NUMBER)))
+
+
+def camera_model(exif: bytes | None) -> str:
+    """What the camera calls itself; empty where the block does not tell it."""
+    entry = _main(exif).get(MODEL)
+    return entry.data.split(b"\0")[0].decode("ascii", "replace").strip() if entry else ""
 
 
 def filtered(meta: Metadata, keep: Keep) -> Metadata:

@@ -16,7 +16,7 @@ FLIP_TO_ORIENTATION = {0: 1, 3: 3, 5: 8, 6: 6}  # LibRaw's codes for half and qu
 
 def probe(stream: BinaryIO) -> Header:
     """Size of the visible area, and how the camera was held."""
-    with _open(stream) as raw:
+    with open_raw(stream) as raw:
         sizes = raw.sizes
         orientation = FLIP_TO_ORIENTATION.get(sizes.flip, 1)
         return Header(sizes.iwidth, sizes.iheight, orientation if orientation in QUARTER_TURNS else 1)
@@ -26,8 +26,8 @@ def decode(stream: BinaryIO) -> Frame:
     """16-bit sRGB. EXIF comes along from RAW files that are built like a TIFF, else at least the exposure."""
     import rawpy
 
-    with _open(stream) as raw:
-        exposure = _exposure(raw)
+    with open_raw(stream) as raw:
+        exposure = exposure_of(raw)
         pixels = raw.postprocess(
             output_bps=16,
             use_camera_wb=True,
@@ -39,14 +39,15 @@ def decode(stream: BinaryIO) -> Frame:
     return Frame(pixels, exif=exif, exposure=exposure, notes=("developed by LibRaw",))
 
 
-def _open(stream: BinaryIO) -> Any:
+def open_raw(stream: BinaryIO) -> Any:
+    """LibRaw's view of a file, to be closed."""
     import rawpy
 
     stream.seek(0)
     return rawpy.imread(stream)
 
 
-def _exposure(raw: Any) -> Exposure:
+def exposure_of(raw: Any) -> Exposure:
     """Exposure as LibRaw knows it; without an ISO speed the rest is a placeholder as well (1 s, f/1)."""
     other = getattr(raw, "other", None)  # since rawpy 0.25
     if other is None or not other.iso_speed > 0:

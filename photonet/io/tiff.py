@@ -68,7 +68,7 @@ def encode(frame: Frame, quality: int) -> Encoded:
         iccprofile=frame.icc,
         extratags=[(XMP_TAG, BYTE_TYPE, len(frame.xmp), frame.xmp, True)] if frame.xmp else [],
     )
-    notes = _append_exif(stream, frame.exif) if frame.exif else ()
+    notes = append_exif(stream, frame.exif) if frame.exif else ()
     return Encoded(stream.getvalue(), notes)
 
 
@@ -168,7 +168,7 @@ def _without_orientation(stream: BinaryIO) -> bytes:
     return metadata.set_orientation(data, entry) if entry else data
 
 
-def _append_exif(stream: io.BytesIO, exif: bytes) -> tuple[str, ...]:
+def append_exif(stream: io.BytesIO, exif: bytes) -> tuple[str, ...]:
     """Replace the first directory of a finished little-endian TIFF by one that also holds EXIF, at the end."""
     try:
         _, offset = open_tiff(stream)

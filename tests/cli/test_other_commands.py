@@ -82,6 +82,32 @@ class TestInfo:
         assert (done.code, done.stdout) == (3, b"")
         assert "gone.png" in done.err
 
+    def test_sensor(self, photonet: Command, tmp_path: Path):
+        values = np.arange(24, dtype="<u2") * 100
+        (tmp_path / "a.raw").write_bytes(values.tobytes())
+        told = ["--size", "6x4", "--cfa", "GBRG", "--black", "60", "--white", "2000", "--wb", "2,1,1.5"]
+        done = photonet("info", tmp_path / "a.raw", *told, "--json")
+        (found,) = done.records
+        assert (found["size"], found["state"], found["cfa"]) == ("6×4", "mosaic", "GBRG")
+        assert (found["black"], found["white"], found["white balance"]) == (60, 2000, [2, 1, 1.5])
+        assert any("no color matrix" in note for note in found["notes"])
+
+    @pytest.mark.parametrize(
+        ("flags", "word"),
+        [
+            (["--size", "6"], "--size"),
+            (["--size", "6x4", "--wb", "1,2"], "--wb"),
+            (["--size", "6x4", "--matrix", "1,2,x"], "--matrix"),
+            (["--size", "6x5"], "--size"),
+            ([], "--size"),
+        ],
+    )
+    def test_error_headerless(self, photonet: Command, tmp_path: Path, flags: list[str], word: str):
+        (tmp_path / "a.raw").write_bytes(bytes(48))
+        done = photonet("info", tmp_path / "a.raw", *flags)
+        assert done.code in (2, 3)
+        assert word in done.err
+
     def test_goes_on_after_an_error(self, photonet: Command, photo: Path, tmp_path: Path):
         done = photonet("info", tmp_path / "gone.png", photo, "--json")
         assert done.code == 1
