@@ -4,6 +4,8 @@ A filter array is an integer array of one period, 2×2 (Bayer) or 6×6 (X-Trans)
 blue. Mosaics are B 1 H W, starting with the first site of the period.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -40,8 +42,9 @@ def is_bayer(cfa: np.ndarray) -> bool:
     return any(np.array_equal(cfa, phase) for phase in BAYER.values())
 
 
-def colors_of(cfa: np.ndarray, height: int, width: int, device: torch.device | None = None) -> Tensor:
-    """The color of every site, H W, 0 to 2."""
+def colors_of(cfa: np.ndarray, size: Sequence[int], device: torch.device | None = None) -> Tensor:
+    """The color of every site of a mosaic of this height and width, H W, 0 to 2."""
+    height, width = size
     rows, columns = -(-height // cfa.shape[0]), -(-width // cfa.shape[1])
     return torch.from_numpy(np.tile(cfa, (rows, columns))[:height, :width].astype(np.int64)).to(device)
 
@@ -60,7 +63,7 @@ def mosaic(rgb: Tensor, cfa: np.ndarray) -> Tensor:
     Returns:
         B 1 H W.
     """
-    index = colors_of(cfa, *rgb.shape[-2:], rgb.device).expand(len(rgb), 1, -1, -1)
+    index = colors_of(cfa, rgb.shape[-2:], rgb.device).expand(len(rgb), 1, -1, -1)
     return rgb.gather(1, index)
 
 
@@ -83,8 +86,8 @@ def _malvar(sites: Tensor, cfa: np.ndarray) -> Tensor:
     kernels = torch.tensor([_GREEN, _IN_ROW, tuple(zip(*_IN_ROW, strict=True)), _OPPOSITE], device=sites.device)
     padded = F.pad(sites, (2, 2, 2, 2), mode="reflect")  # reflection keeps the phase
     green, in_row, in_column, opposite = F.conv2d(padded, (kernels / 8)[:, None].to(sites)).split(1, 1)
-    here = colors_of(cfa, *sites.shape[-2:], sites.device)
-    beside = colors_of(shifted(cfa, 0, 1), *sites.shape[-2:], sites.device)
+    here = colors_of(cfa, sites.shape[-2:], sites.device)
+    beside = colors_of(shifted(cfa, 0, 1), sites.shape[-2:], sites.device)
     planes = []
     for color in (RED, BLUE):
         at_green = torch.where(beside == color, in_row, in_column)
@@ -93,7 +96,7 @@ def _malvar(sites: Tensor, cfa: np.ndarray) -> Tensor:
 
 
 def _by_differences(sites: Tensor, cfa: np.ndarray) -> Tensor:
-    here = colors_of(cfa, *sites.shape[-2:], sites.device)
+    here = colors_of(cfa, sites.shape[-2:], sites.device)
     green = torch.where(here == GREEN, sites, _spread(sites, here == GREEN))
     planes = [green + _spread(sites - green, here == color) for color in (RED, BLUE)]
     red, blue = (torch.where(here == color, sites, plane) for color, plane in zip((RED, BLUE), planes, strict=True))

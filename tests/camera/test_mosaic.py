@@ -81,7 +81,7 @@ def test_value_pack():
 
 
 def test_packed_planes_have_one_color_each():
-    index = colors_of(BAYER["GRBG"], 6, 8)[None, None].float()
+    index = colors_of(BAYER["GRBG"], (6, 8))[None, None].float()
     assert [plane.unique().tolist() for plane in pack(index)[0]] == [[1], [0], [2], [1]]
 
 
