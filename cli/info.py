@@ -59,10 +59,10 @@ def info(
 
 
 def _describe(path: Path, told: Told) -> dict[str, Any]:
-    from photonet.io import identify, read, read_mosaic
+    from photonet.io import identify, read
 
-    kind = "raw" if told.size else identify(path).format
-    photo = read_mosaic(path, told) if kind == "raw" else read(path)
+    photo = read(path, told)
+    kind = "raw" if photo.sensor else identify(path).format
     return {
         "file": str(path),
         "format": kind,

@@ -20,6 +20,7 @@ from .console import err, fail
 
 EPILOG = """Exit codes: 0 all done, 1 some files failed, 2 usage, 3 unreadable input, 4 weights, 5 device or memory,
 130 interrupted."""
+DEVELOP = "Develop RAW files: white balance, demosaicing, color matrix, tone."
 GROUPS = {"train": "Train a network on photos of your own.", "eval": "Measure a task on a test set."}
 HELP = """Computational photography with trained networks.
 
@@ -59,7 +60,7 @@ def build_app(arguments: list[str]) -> typer.Typer:
         help=HELP, epilog=EPILOG, no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode="markdown"
     )
     app.callback()(_root)
-    verb = next((a for a in arguments if a in CATALOG or a in GROUPS), "")
+    verb = next((a for a in arguments if a in {*CATALOG, *GROUPS, "develop"}), "")
     subject = next((a for a in arguments[arguments.index(verb) + 1 :] if not a.startswith("-")), "") if verb else ""
     for name, entry in CATALOG.items():
         if name == verb:
@@ -78,6 +79,12 @@ def build_app(arguments: list[str]) -> typer.Typer:
                 built = {"train": train, "eval": evaluate}[kind].command(name)
             group.command(name, help=entry.summary)(built)
         app.add_typer(group, name=kind)
+    if verb == "develop":
+        from . import develop
+
+        app.command("develop", help=DEVELOP)(develop.command())
+    else:
+        app.command("develop", help=DEVELOP)(_unused)
     models.add_to(app)
     info.add_to(app)
     return app

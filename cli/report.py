@@ -7,9 +7,10 @@ from time import perf_counter
 from typing import Any
 
 from photonet.engine.batch import Outcome, explained
+from photonet.engine.develop import displayed
 from photonet.engine.plan import Job, results_folder
 from photonet.errors import ExitCode, PhotonetError
-from photonet.io import make_folder
+from photonet.io import Told, make_folder, read
 
 from .compare import Pair, write_page
 from .console import err, fail
@@ -73,7 +74,7 @@ class Reporter:
         summary = ", ".join(f"{count} {status}" for status, count in counts.items() if count)
         err.print(f"{summary} in {perf_counter() - self.began:.1f} s")
 
-    def write_page(self, page: Path, title: str, overwrite: bool) -> int:
+    def write_page(self, page: Path, title: str, overwrite: bool, told: Told) -> int:
         """Write the page of `--compare`; gives the exit code of that alone."""
         pairs = [
             Pair(o.job.inputs[0].name, o.job.inputs[0], o.job.output, ", ".join(f"{k} {v}" for k, v in o.notes.items()))
@@ -84,7 +85,7 @@ class Reporter:
             return ExitCode.OK
         try:
             make_folder(page.parent)
-            write_page(pairs, page, title, overwrite=overwrite)
+            write_page(pairs, page, title, read=lambda path: displayed(read(path, told)), overwrite=overwrite)
         except Exception as error:
             return fail(explained(error, page), self.verbose)
         if not self.quiet:

@@ -8,6 +8,8 @@ from torch import Tensor
 
 GAMMA = 2.2
 DARKEST = 1e-8  # below it the slope of a power curve is infinite
+# of `base_curve`: fitted to brightness quantiles of seven RAW files and of the JPEGs that their cameras put into them
+CONTRAST, SHADOWS = 1.25, 0.75
 
 
 def white_balance(camera: Tensor, gains: Tensor) -> Tensor:
@@ -50,3 +52,16 @@ def process(camera: Tensor, gains: Tensor, matrix: Tensor) -> Tensor:
     """
     balanced = white_balance(camera, gains).clamp(0, 1)
     return tone_curve(gamma(color_matrix(balanced, matrix).clamp(0, 1)))
+
+
+def base_curve(display: Tensor, contrast: float = CONTRAST, shadows: float = SHADOWS) -> Tensor:
+    """The S-curve that cameras' own JPEGs have, on sRGB code values: a line in log-odds. What lies outside is clipped.
+
+    Args:
+        display: any shape, 1.0 = white.
+        contrast: slope in log-odds; 1 with `shadows` 1 is no change.
+        shadows: odds by which middle gray becomes brighter, below 1, or darker.
+    """
+    display = display.clamp(0, 1)
+    bright, dark = display**contrast, shadows * (1 - display) ** contrast
+    return bright / (bright + dark)

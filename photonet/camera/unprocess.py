@@ -88,3 +88,8 @@ def unprocess(display: Tensor, camera: Camera) -> Tensor:
     """
     linear = gamma(tone_curve(display))
     return white_balance(color_matrix(linear, camera.matrix), camera.gains).clamp(0, 1)
+
+
+def base_curve(display: Tensor, contrast: float = process.CONTRAST, shadows: float = process.SHADOWS) -> Tensor:
+    """The inverse of `process.base_curve`."""
+    return process.base_curve(display, 1 / contrast, shadows ** (-1 / contrast))

@@ -3,7 +3,7 @@
 import os
 import traceback
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,10 +13,11 @@ from typing import Any
 from numpy.typing import DTypeLike
 
 from photonet.engine.device import is_out_of_memory
-from photonet.engine.infer import Engine, Progress, Result
+from photonet.engine.infer import Progress, Result
 from photonet.engine.plan import Job
 from photonet.errors import DeviceError, PhotonetError, UsageError
-from photonet.io import Packed, WriteReport, check_folder, check_writable, make_folder, read, working_dtype, write
+from photonet.io import Packed, WriteReport, check_folder, check_writable, make_folder, working_dtype, write
+from photonet.io import read as read_photo
 from photonet.photo import Photo
 
 WASTEFUL_OVERLAP = 4  # computations of a pixel
@@ -65,12 +66,15 @@ class Outcome:
     error: BaseException | None = None
 
 
+Compute = Callable[[Sequence[Photo], DTypeLike, Progress], Result]  # photos of a job, depth, progress → result
+
+
 def run_batch(
-    engine: Engine,
-    options: Any,
+    compute: Compute,
     jobs: Sequence[Job],
     output: Output,
     *,
+    read: Callable[[Path], Photo] = read_photo,
     workers: int = 1,
     fail_fast: bool = False,
     progress: Progress = lambda done, total: None,
@@ -78,10 +82,10 @@ def run_batch(
     """Outcomes in the order of the jobs, each as soon as its file is written.
 
     Args:
-        engine: runs the task.
-        options: of the task.
+        compute: makes the result of a job.
         jobs: what to do.
         output: how to write.
+        read: opens a file.
         workers: threads that read, and threads that write, ahead of and behind the computation.
         fail_fast: end after the first error.
         progress: of the picture that is being computed.
@@ -90,7 +94,7 @@ def run_batch(
 
     def read_next() -> None:
         job = waiting.popleft()
-        reading.append((job, _settled(job, output) or readers.submit(_read, job)))
+        reading.append((job, _settled(job, output) or readers.submit(_read, job, read)))
 
     with ThreadPoolExecutor(workers) as readers, ThreadPoolExecutor(workers) as writers:
         try:
@@ -104,7 +108,7 @@ def run_batch(
                     if isinstance(photos, Outcome):
                         writing.append(_finished(photos))
                     else:
-                        writing.append(_compute(engine, options, job, photos, output, writers, progress))
+                        writing.append(_compute(compute, job, photos, output, writers, progress))
                     del photos  # the next picture may be as large
                 while writing and (len(writing) > workers or not reading or writing[0].done()):
                     outcome = writing.popleft().result()
@@ -165,13 +169,12 @@ def _clear_frames(error: BaseException | None) -> None:
             pending += {error.__cause__, error.__context__}
 
 
-def _read(job: Job) -> list[Photo]:
+def _read(job: Job, read: Callable[[Path], Photo]) -> list[Photo]:
     return [read(path) for path in job.inputs]
 
 
 def _compute(
-    engine: Engine,
-    options: Any,
+    compute: Compute,
     job: Job,
     reading: Future,
     output: Output,
@@ -182,11 +185,10 @@ def _compute(
     began = perf_counter()
     try:
         photos = reading.result()
-        result = engine.run(photos, options, computed_depth(photos[0], output, job.output), progress)
-        weights = engine.loaded(result.network).weights
+        result = compute(photos, computed_depth(photos[0], output, job.output), progress)
     except Exception as error:
         return _finished(Outcome(job, "failed", perf_counter() - began, error=explained(error, job.inputs[0])))
-    return writers.submit(_write, job, result, weights, output, began)
+    return writers.submit(_write, job, result, output, began)
 
 
 def _finished(outcome: Outcome) -> Future:
@@ -212,7 +214,7 @@ def warnings_of(result: Result, written: WriteReport | Packed) -> tuple[str, ...
     return tuple(warnings)
 
 
-def _write(job: Job, result: Result, weights: str, output: Output, began: float) -> Outcome:
+def _write(job: Job, result: Result, output: Output, began: float) -> Outcome:
     try:
         make_folder(job.output.parent)
         report = write(
@@ -226,6 +228,6 @@ def _write(job: Job, result: Result, weights: str, output: Output, began: float)
         )
     except Exception as error:
         return Outcome(job, "failed", perf_counter() - began, error=explained(error, job.output))
-    notes = {**result.notes, "tile": result.tile}
+    notes = {**result.notes, "tile": result.tile} if result.network else dict(result.notes)
     seconds = perf_counter() - began
-    return Outcome(job, "done", seconds, result.network, weights, notes, warnings_of(result, report))
+    return Outcome(job, "done", seconds, result.network, result.weights, notes, warnings_of(result, report))

@@ -13,6 +13,7 @@ import torch
 from torch import Generator, Tensor
 
 from photonet.color import ENCODED_LUMA, LUMA_WEIGHTS, ColorState, transfer
+from photonet.engine.develop import for_network
 from photonet.errors import InputError, UsageError
 from photonet.io import read, write_atomic
 from photonet.photo import Photo, full_scale
@@ -94,6 +95,7 @@ def read_pictures(source: Source, network: Any) -> Example:
 
 def as_expected(photo: Photo, network: Any) -> np.ndarray:
     """Pixels H W C in the color state and with the channels that a network expects, in the photo's depth."""
+    photo = for_network(photo, network.expects)
     pixels = photo.pixels
     if photo.state != network.expects:
         convert = transfer(photo.state, network.expects)

@@ -3,7 +3,7 @@
 import copy
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from importlib.metadata import version
 from math import ceil
 from pathlib import Path
@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from photonet.engine import checkpoint
 from photonet.engine.canvas import Canvas, picture_of
 from photonet.engine.checkpoint import Card
+from photonet.engine.develop import for_network
 from photonet.engine.device import Device, is_out_of_memory
 from photonet.engine.task import Network, Task, Tiling, Window
 from photonet.engine.tiles import Tile, halo, plan_tiles, round_up
@@ -89,18 +90,20 @@ class Result:
     Args:
         photo: the result, in the color state of the first photo of the job.
         notes: for the report.
-        network: that ran.
+        network: that ran; empty where none did.
+        weights: the beginning of their digest.
         tile: largest side of a tile's core in the end.
         retried: tiles that were run again in float32.
         overlap: how often a pixel was computed on average; the borders that tiles share cost that.
     """
 
     photo: Photo
-    notes: Mapping[str, Any]
-    network: str
-    tile: int
-    retried: int
-    overlap: float
+    notes: Mapping[str, Any] = field(default_factory=dict)
+    network: str = ""
+    weights: str = ""
+    tile: int = 0
+    retried: int = 0
+    overlap: float = 1
 
 
 class Engine:
@@ -196,9 +199,10 @@ class Engine:
         Raises:
             DeviceError: out of memory even with the smallest tiles.
         """
-        photo = photos[0]
         name = self.net or (self.task.choose(photos, options) if self.task.choose else self.task.default_network)
         loaded = self.loaded(name)
+        photos = [for_network(photo, loaded.network.expects) for photo in photos]
+        photo = photos[0]
         prepared = self.task.prepare(photos, options, _Runner(self, name))
         canvas = Canvas(photo, loaded.network, loaded.tiling.scale, dtype, self.strength)
 
@@ -209,7 +213,7 @@ class Engine:
 
         swept = _sweep(photo, loaded, self.tile_size(loaded), work, progress)
         meta = replace(photo.meta, xmp=with_note(photo.meta.xmp, self._note(loaded)))
-        return Result(photo.with_pixels(canvas.pixels, meta=meta), dict(prepared.notes), name, *swept)
+        return Result(photo.with_pixels(canvas.pixels, meta=meta), dict(prepared.notes), name, loaded.weights, *swept)
 
     def _note(self, loaded: Loaded) -> dict[str, str]:
         """What a result says of how it was made."""

@@ -8,20 +8,14 @@ from typing import Any, Protocol
 
 import numpy as np
 import torch
-from pydantic import BaseModel, ConfigDict
 from torch import Generator, Tensor, nn
 
 from photonet.color import ColorState
 from photonet.engine.data import Batch, Example, Source, read_pictures
+from photonet.engine.options import Options
 from photonet.photo import Photo
 
 INVISIBLE = 2e-6  # mean squared error below which nobody sees a difference
-
-
-class Options(BaseModel):
-    """Base of every set of options: fields become flags, and unknown names are refused."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 @dataclass(frozen=True)

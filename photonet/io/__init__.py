@@ -8,7 +8,7 @@ from photonet.io.dng import encode_dng, write_dng
 from photonet.io.formats import FORMATS, RAW_SUFFIXES, READABLE_SUFFIXES, WRITABLE_SUFFIXES, named, suffix_for
 from photonet.io.metadata import Keep
 from photonet.io.reading import MAX_MEGAPIXELS, FormatInfo, identify, read, read_bytes
-from photonet.io.sensor import Told, read_mosaic
+from photonet.io.sensor import Told
 from photonet.io.writing import Packed, WriteReport, check_writable, encode, pack, working_dtype, write
 from photonet.io.xmp import read_note, with_note
 
@@ -35,7 +35,6 @@ __all__ = [
     "pack",
     "read",
     "read_bytes",
-    "read_mosaic",
     "read_note",
     "suffix_for",
     "with_note",

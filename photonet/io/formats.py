@@ -14,6 +14,7 @@ RAW_SUFFIXES = (
     ".nef", ".nrw", ".orf", ".pef", ".raf", ".raw", ".rw2", ".rwl", ".sr2", ".srf", ".srw", ".x3f",
 )
 # fmt: on
+HEADERLESS_SUFFIX = ".raw"  # of files with nothing but sensor values, when the user tells their size
 
 
 @dataclass(frozen=True)
@@ -140,7 +141,7 @@ def detect(stream: BinaryIO, name: str) -> Format:
     if found:
         return FORMATS[found]
     fix = f"Give a file in one of: {', '.join(FORMATS)}."
-    if name.lower().endswith(".raw"):
+    if name.lower().endswith(HEADERLESS_SUFFIX):
         fix = "Sensor values without a header need --size, --cfa, --black and --white, where a command has them."
     raise InputError(_describe_unknown(head), name, fix)
 

@@ -1,53 +1,106 @@
-"""RAW files, developed for display by LibRaw: camera white balance, sRGB, 16 bits, turned upright.
-
-Brightness is not stretched, so that the frames of a bracket or a burst keep their relative exposure.
-"""
+"""RAW files as the sensor recorded them: mosaics in float32, black subtracted, 1.0 = white level, signed."""
 
 import math
+from dataclasses import replace
+from pathlib import Path
 from typing import Any, BinaryIO
 
-from photonet.io import metadata
-from photonet.io.frame import QUARTER_TURNS, Frame, Header
-from photonet.photo import Exposure
+import numpy as np
 
-SRGB_GAMMA = (2.4, 12.92)
+from photonet.color import ColorState
+from photonet.errors import InputError, UsageError
+from photonet.io import metadata
+from photonet.io.frame import QUARTER_TURNS, Header
+from photonet.io.ifd import Directory, MalformedError, open_tiff, read_directory
+from photonet.io.rawkind import MAX_SUB_IFDS, SUB_IFDS
+from photonet.io.sensor import Told, sensor_of, sensor_told
+from photonet.photo import Exposure, Metadata, Photo, Sensor
+
 FLIP_TO_ORIENTATION = {0: 1, 3: 3, 5: 8, 6: 6}  # LibRaw's codes for half and quarter turns
 
 
 def probe(stream: BinaryIO) -> Header:
-    """Size of the visible area, and how the camera was held."""
-    with open_raw(stream) as raw:
+    """Size of the active area, and how the camera was held."""
+    with _open(stream) as raw:
         sizes = raw.sizes
         orientation = FLIP_TO_ORIENTATION.get(sizes.flip, 1)
         return Header(sizes.iwidth, sizes.iheight, orientation if orientation in QUARTER_TURNS else 1)
 
 
-def decode(stream: BinaryIO) -> Frame:
-    """16-bit sRGB. EXIF comes along from RAW files that are built like a TIFF, else at least the exposure."""
-    import rawpy
+def mosaic(stream: BinaryIO, source: Path | None, told: Told) -> Photo:
+    """The active area, H W 1, turned upright; its notes say what had to be assumed.
 
-    with open_raw(stream) as raw:
-        exposure = exposure_of(raw)
-        pixels = raw.postprocess(
-            output_bps=16,
-            use_camera_wb=True,
-            no_auto_bright=True,
-            gamma=SRGB_GAMMA,
-            output_color=rawpy.ColorSpace.sRGB,
-        )
-    exif = metadata.from_tiff(stream)
-    return Frame(pixels, exif=exif, exposure=exposure, notes=("developed by LibRaw",))
+    EXIF comes along from RAW files that are built like a TIFF, else at least the exposure.
+    """
+    with _open(stream) as raw:
+        if raw.raw_image_visible is None or raw.num_colors != 3:
+            raise InputError("holds no mosaic of three colors", "", "photonet takes Bayer and X-Trans sensors")
+        notes: list[str] = []
+        sensor = sensor_of(raw, _tags(stream), told, notes)
+        pixels = _normalized(raw.raw_image_visible, sensor)
+        exposure, orientation = _exposure(raw), FLIP_TO_ORIENTATION.get(raw.sizes.flip, 1)
+    meta = Metadata(exif=metadata.from_tiff(stream), exposure=exposure, source=source, notes=tuple(notes))
+    return upright(Photo(pixels, ColorState.MOSAIC, meta, sensor), orientation)
 
 
-def open_raw(stream: BinaryIO) -> Any:
-    """LibRaw's view of a file, to be closed."""
+def headerless(stream: BinaryIO, source: Path | None, told: Told) -> Photo:
+    """Rows of little-endian 16-bit numbers, of a sensor that the user tells about."""
+    width, height = told.size or (0, 0)
+    data = stream.read()
+    if width < 1 or height < 1 or len(data) != 2 * width * height:
+        raise UsageError(f"the file holds {len(data) // 2} numbers, not {width}×{height}", "--size")
+    notes = ["headerless: taken as little-endian 16-bit numbers"]
+    sensor = sensor_told(told, notes)
+    pixels = _normalized(np.frombuffer(data, "<u2").reshape(height, width), sensor)
+    return Photo(pixels, ColorState.MOSAIC, Metadata(source=source, notes=tuple(notes)), sensor)
+
+
+def _normalized(values: np.ndarray, sensor: Sensor) -> np.ndarray:
+    height, width = values.shape
+    rows, columns = sensor.cfa.shape
+    black = np.tile(sensor.black.astype(np.float32), (-(-height // rows), -(-width // columns)))[:height, :width]
+    pixels = values - black
+    pixels *= 1 / (np.float32(sensor.white) - black)
+    return pixels[..., None]
+
+
+def upright(photo: Photo, orientation: int) -> Photo:
+    """A mosaic turned upright stays a mosaic, of a turned filter array."""
+    turns = {1: 0, 3: 2, 6: 3, 8: 1}[orientation]
+    if turns == 0:
+        return photo
+    assert photo.sensor is not None
+    rows, columns = photo.sensor.cfa.shape
+    # one period more than the picture's own remainder turns as the picture does
+    height, width = photo.height % rows + rows, photo.width % columns + columns
+    cfa, black = (
+        np.rot90(np.tile(array, (2, 2))[:height, :width], turns)[:rows, :columns]
+        for array in (photo.sensor.cfa, photo.sensor.black)
+    )
+    pixels = np.ascontiguousarray(np.rot90(photo.pixels, turns))
+    return photo.with_pixels(pixels, sensor=replace(photo.sensor, cfa=cfa, black=black))
+
+
+def _tags(stream: BinaryIO) -> Directory:
+    """The fields of the main directory and of those below it, where the file is built like a TIFF."""
+    try:
+        order, offset = open_tiff(stream)
+        found = read_directory(stream, order, offset)
+        for below in found[SUB_IFDS].numbers[:MAX_SUB_IFDS] if SUB_IFDS in found else ():
+            found = {**read_directory(stream, order, int(below)), **found}
+    except MalformedError:
+        return {}
+    return found
+
+
+def _open(stream: BinaryIO) -> Any:
     import rawpy
 
     stream.seek(0)
     return rawpy.imread(stream)
 
 
-def exposure_of(raw: Any) -> Exposure:
+def _exposure(raw: Any) -> Exposure:
     """Exposure as LibRaw knows it; without an ISO speed the rest is a placeholder as well (1 s, f/1)."""
     other = getattr(raw, "other", None)  # since rawpy 0.25
     if other is None or not other.iso_speed > 0:

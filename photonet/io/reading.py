@@ -10,13 +10,15 @@ import numpy as np
 
 from photonet.errors import InputError, PhotonetError
 from photonet.io import icc as profiles
-from photonet.io import metadata
-from photonet.io.formats import Format, detect
+from photonet.io import metadata, raw
+from photonet.io.formats import FORMATS, HEADERLESS_SUFFIX, Format, detect
 from photonet.io.frame import Frame, Header
 from photonet.io.quantize import count_non_finite
+from photonet.io.sensor import Told
 from photonet.photo import Exposure, Metadata, Photo
 
 MAX_MEGAPIXELS = 512  # four times the largest camera sensor; a larger claim is a mistake or an attack
+NOTHING_TOLD = Told()
 
 Result = TypeVar("Result")
 
@@ -30,22 +32,26 @@ class FormatInfo:
     height: int
 
 
-def read(path: Path | str) -> Photo:
+def read(path: Path | str, told: Told = NOTHING_TOLD) -> Photo:
     """Read a picture.
 
     The format follows from the content. Pixels keep their stored depth and are turned upright; alpha becomes the
-    layer `alpha`; EXIF, XMP and ICC come along as raw bytes. RAW files are developed to 16-bit sRGB.
+    layer `alpha`; EXIF, XMP and ICC come along as raw bytes. A RAW file gives a mosaic, with its sensor.
+
+    Args:
+        path: of the file.
+        told: what replaces a RAW file's own words on its sensor; with a size, `.raw` files have no header.
 
     Raises InputError for anything that is not one whole picture.
     """
     path = Path(path)
     with _opened(path) as stream:
-        return _read(stream, str(path), path)
+        return _read(stream, str(path), path, told)
 
 
-def read_bytes(data: bytes, name: str = "<data>") -> Photo:
+def read_bytes(data: bytes, name: str = "<data>", told: Told = NOTHING_TOLD) -> Photo:
     """Read a picture from memory. The name is for messages, and a hint for RAW files."""
-    return _read(io.BytesIO(data), name, None)
+    return _read(io.BytesIO(data), name, None, told)
 
 
 def identify(path: Path | str) -> FormatInfo:
@@ -75,10 +81,14 @@ def _opened(path: Path) -> BinaryIO:
         ) from error
 
 
-def _read(stream: BinaryIO, name: str, source: Path | None) -> Photo:
+def _read(stream: BinaryIO, name: str, source: Path | None, told: Told) -> Photo:
+    if told.size and name.lower().endswith(HEADERLESS_SUFFIX):
+        return _guarded(lambda: raw.headerless(stream, source, told), FORMATS["raw"], name)
     kind = detect(stream, name)
     _probe(kind, stream, name)
     stream.seek(0)
+    if kind.name == "raw":
+        return _guarded(lambda: raw.mosaic(stream, source, told), kind, name)
     frame = _guarded(lambda: kind.codec.decode(stream), kind, name)
     _check_finite(frame, name)
     return _photo(frame, source)

@@ -1,22 +1,15 @@
-"""RAW files as the sensor recorded them: mosaics, with what is known of the sensor.
+"""What is known of the sensor behind a RAW file: from the file, from LibRaw's tables, or from the user."""
 
-`raw` develops the same files for display.
-"""
-
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import Any, BinaryIO
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
-from photonet.color import SRGB_TO_XYZ, ColorState
+from photonet.color import SRGB_TO_XYZ
 from photonet.errors import InputError, UsageError
-from photonet.io import metadata
-from photonet.io.ifd import Entry, MalformedError, open_tiff, read_directory
-from photonet.io.raw import FLIP_TO_ORIENTATION, exposure_of, open_raw
-from photonet.io.rawkind import SUB_IFDS
-from photonet.photo import Metadata, Photo, Sensor
+from photonet.io.ifd import Entry
+from photonet.photo import Sensor
 
 COLOR_MATRIX_1, COLOR_MATRIX_2, NOISE_PROFILE = 50721, 50722, 51041
 LETTERS = "RGB"
@@ -44,103 +37,46 @@ class Told:
     size: tuple[int, int] | None = None
 
 
-def read_mosaic(path: Path | str, told: Told | None = None) -> Photo:
-    """The mosaic of a RAW file: H W 1, float32, black subtracted, 1.0 = white level, signed, turned upright.
+def sensor_of(raw: Any, tags: Mapping[int, Entry], told: Told, notes: list[str]) -> Sensor:
+    """The sensor of a file that LibRaw has opened.
 
-    Its notes say what had to be assumed.
-
-    Raises:
-        InputError: not a RAW file, damaged, or levels, gains or a matrix that cannot be.
-        UsageError: what was told makes no sense.
+    Args:
+        tags: fields of the file, where it is built like a TIFF.
+        told: what the user says, which wins.
+        notes: gets what had to be assumed.
     """
-    path, told = Path(path), told or Told()
-    if told.size is not None:
-        return _headerless(path, told)
-    try:
-        with path.open("rb") as stream, open_raw(stream) as raw:
-            return _mosaic(raw, stream, path, told)
-    except InputError:
-        raise
-    except OSError as error:
-        raise InputError(f"cannot be read ({error.strerror or error})", path) from error
-    except Exception as error:  # LibRaw has many, and all of them mean that the file is not whole
-        if type(error).__module__.partition(".")[0] != "rawpy":
-            raise
-        fix = "for a file without a header, give --size, --white and --cfa"
-        raise InputError(f"no RAW file that LibRaw knows, or damaged ({error})", path, fix) from error
-
-
-def _mosaic(raw: Any, stream: BinaryIO, path: Path, told: Told) -> Photo:
-    if raw.raw_image_visible is None or raw.num_colors != 3:
-        raise InputError("holds no mosaic of three colors", path, "photonet takes Bayer and X-Trans sensors")
-    values = raw.raw_image_visible
-    notes: list[str] = []
-    tags = _tags(stream)
     cfa = _parsed_cfa(told.cfa) if told.cfa else _period(raw)
     gains = told.white_balance or _white_balance(raw, notes)
-    sensor = Sensor(
-        cfa=cfa,
-        black=np.full(cfa.shape, float(told.black)) if told.black is not None else _black(raw, cfa.shape),
-        white=float(told.white if told.white is not None else raw.white_level),
-        white_balance=gains,
-        xyz_to_camera=_xyz_to_camera(raw, tags, told, gains, notes),
-        noise=_noise(tags.get(NOISE_PROFILE)),
+    return _checked(
+        Sensor(
+            cfa=cfa,
+            black=np.full(cfa.shape, float(told.black)) if told.black is not None else _black(raw, cfa.shape),
+            white=float(told.white if told.white is not None else raw.white_level),
+            white_balance=gains,
+            xyz_to_camera=_xyz_to_camera(raw, tags, told, gains, notes),
+            noise=_noise(tags.get(NOISE_PROFILE)),
+        )
     )
-    meta = Metadata(exif=metadata.from_tiff(stream), exposure=exposure_of(raw), source=path, notes=tuple(notes))
-    return _upright(_photo(values, _checked(sensor, path), meta), FLIP_TO_ORIENTATION.get(raw.sizes.flip, 1))
 
 
-def _headerless(path: Path, told: Told) -> Photo:
-    """Rows of little-endian 16-bit numbers."""
-    width, height = told.size or (0, 0)
-    try:
-        values = np.fromfile(path, "<u2")
-    except OSError as error:
-        raise InputError(f"cannot be read ({error.strerror or error})", path) from error
-    if width < 1 or height < 1 or len(values) != width * height:
-        raise UsageError(f"{path} holds {len(values)} numbers, not {width}×{height}", "--size")
-    notes = ["headerless: taken as little-endian 16-bit numbers"]
+def sensor_told(told: Told, notes: list[str]) -> Sensor:
+    """The sensor of a headerless file; `notes` gets what the user did not tell."""
     if told.cfa is None:
         notes.append("assumed --cfa RGGB")
     if told.white is None:
         notes.append(f"assumed --white {2**BITS - 1}")
     if told.white_balance is None:
-        notes.append("assumed --wb 1 1 1")
+        notes.append("assumed --wb 1,1,1")
     cfa = _parsed_cfa(told.cfa or "RGGB")
-    sensor = Sensor(
-        cfa=cfa,
-        black=np.full(cfa.shape, told.black or 0.0),
-        white=told.white or 2.0**BITS - 1,
-        white_balance=told.white_balance or (1.0, 1.0, 1.0),
-        xyz_to_camera=_nine(told.matrix) if told.matrix else _unknown(notes),
+    return _checked(
+        Sensor(
+            cfa=cfa,
+            black=np.full(cfa.shape, told.black or 0.0),
+            white=told.white or 2.0**BITS - 1,
+            white_balance=told.white_balance or (1.0, 1.0, 1.0),
+            xyz_to_camera=_nine(told.matrix) if told.matrix else _unknown(notes),
+        )
     )
-    meta = Metadata(source=path, notes=tuple(notes))
-    return _photo(values.reshape(height, width), _checked(sensor, path), meta)
-
-
-def _photo(values: np.ndarray, sensor: Sensor, meta: Metadata) -> Photo:
-    height, width = values.shape
-    rows, columns = sensor.cfa.shape
-    black = np.tile(sensor.black, (-(-height // rows), -(-width // columns)))[:height, :width]
-    pixels = (values - black) / (sensor.white - black)
-    return Photo(pixels.astype(np.float32)[..., None], ColorState.MOSAIC, meta, sensor)
-
-
-def _upright(photo: Photo, orientation: int) -> Photo:
-    """A mosaic turned upright stays a mosaic, of a turned filter array."""
-    turns = {1: 0, 3: 2, 6: 3, 8: 1}[orientation]
-    if turns == 0:
-        return photo
-    assert photo.sensor is not None
-    rows, columns = photo.sensor.cfa.shape
-    # one period more than the picture's own remainder turns as the picture does
-    height, width = photo.height % rows + rows, photo.width % columns + columns
-    cfa, black = (
-        np.rot90(np.tile(array, (2, 2))[:height, :width], turns)[:rows, :columns]
-        for array in (photo.sensor.cfa, photo.sensor.black)
-    )
-    pixels = np.ascontiguousarray(np.rot90(photo.pixels, turns))
-    return photo.with_pixels(pixels, sensor=replace(photo.sensor, cfa=cfa, black=black))
 
 
 def _period(raw: Any) -> np.ndarray:
@@ -170,12 +106,12 @@ def _white_balance(raw: Any, notes: list[str]) -> tuple[float, float, float]:
             if note:
                 notes.append(note)
             return red / green, 1.0, blue / green
-    notes.append("assumed --wb 1 1 1")
+    notes.append("assumed --wb 1,1,1")
     return 1.0, 1.0, 1.0
 
 
 def _xyz_to_camera(
-    raw: Any, tags: dict[int, Entry], told: Told, gains: Sequence[float], notes: list[str]
+    raw: Any, tags: Mapping[int, Entry], told: Told, gains: Sequence[float], notes: list[str]
 ) -> np.ndarray:
     """From the user, LibRaw's table, the DNG, or LibRaw's own choice of a camera RGB to sRGB matrix."""
     if told.matrix is not None:
@@ -213,19 +149,7 @@ def _noise(entry: Entry | None) -> tuple[float, float] | None:
     return (float(shot), float(read)) if np.isfinite(pairs).all() and shot >= 0 and read >= 0 else None
 
 
-def _tags(stream: BinaryIO) -> dict[int, Entry]:
-    """The fields of the main directory and of those below it, where the file is built like a TIFF."""
-    try:
-        order, offset = open_tiff(stream)
-        found = dict(read_directory(stream, order, offset))
-        for below in found[SUB_IFDS].numbers if SUB_IFDS in found else ():
-            found = {**read_directory(stream, order, int(below)), **found}
-    except MalformedError:
-        return {}
-    return found
-
-
-def _checked(sensor: Sensor, path: Path) -> Sensor:
+def _checked(sensor: Sensor) -> Sensor:
     problems = []
     if not (sensor.black < sensor.white).all():
         problems.append(f"black {sensor.black.max():g} is not below white {sensor.white:g}")
@@ -234,5 +158,5 @@ def _checked(sensor: Sensor, path: Path) -> Sensor:
     if not np.isfinite(sensor.xyz_to_camera).all() or abs(np.linalg.det(sensor.xyz_to_camera)) < SINGULAR:
         problems.append("the color matrix cannot be inverted")
     if problems:
-        raise InputError("; ".join(problems), path, "--black, --white, --wb and --matrix replace what the file says")
+        raise InputError("; ".join(problems), "", "--black, --white, --wb and --matrix replace what the file says")
     return sensor

@@ -21,6 +21,7 @@ PHOTO_DEPTHS = {"uint8": 8, "uint16": 16, "float32": 32}
 DISPLAY_DTYPES: dict[int, type] = {8: np.uint8, 16: np.uint16, 32: np.float32}
 LINEAR_DTYPES: dict[int, type] = {16: np.float16, 32: np.float32}
 LINEAR_STATES = (ColorState.LINEAR, ColorState.HDR)
+SENSOR_STATES = (ColorState.MOSAIC, ColorState.CAMERA)  # of 10 to 14 bits, whatever they are held in
 WRITABLE_STATES = (ColorState.SRGB, *LINEAR_STATES)
 
 
@@ -117,7 +118,8 @@ def working_dtype(photo: Photo, path: Path | None, *, format: str | None, bit_de
     """The depth to compute in for a file: its own where it keeps more bits than the photo has, and never fewer."""
     kind = writable(path, format)
     depth = 32 if kind.linear else _depth(photo, kind, bit_depth)
-    return max(photo.pixels.dtype, np.dtype(DISPLAY_DTYPES[depth]), key=lambda dtype: dtype.itemsize)
+    own = np.dtype(np.uint16) if photo.state in SENSOR_STATES else photo.pixels.dtype
+    return max(own, np.dtype(DISPLAY_DTYPES[depth]), key=lambda dtype: dtype.itemsize)
 
 
 def _located(
@@ -168,7 +170,7 @@ def _depth(photo: Photo, kind: Format, wanted: int | None) -> int:
     _check_depth(kind, wanted)
     if wanted is not None:
         return wanted
-    own = PHOTO_DEPTHS[photo.pixels.dtype.name]
+    own = 16 if photo.state in SENSOR_STATES else PHOTO_DEPTHS[photo.pixels.dtype.name]
     if kind.linear and own == 16:
         own = 32  # half has 11 significant bits: too few for 16-bit pixels
     return min((depth for depth in kind.depths if depth >= own), default=max(kind.depths))

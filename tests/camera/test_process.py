@@ -37,7 +37,14 @@ def test_value_tone_curve():
     assert unprocess.tone_curve(torch.tensor([0.15625])).item() == pytest.approx(0.25, abs=1e-6)
 
 
-@pytest.mark.parametrize("name", ["tone_curve", "gamma"])
+def test_value_base_curve():
+    """Half becomes 1/(1 + 0.75); the ends stay."""
+    values = torch.tensor([-0.1, 0.0, 0.5, 1.0, 1.2])
+    assert process.base_curve(values).tolist() == pytest.approx([0, 0, 1 / 1.75, 1, 1])
+    assert torch.allclose(process.base_curve(values, 1, 1), values.clamp(0, 1))
+
+
+@pytest.mark.parametrize("name", ["tone_curve", "gamma", "base_curve"])
 def test_curves_are_inverse(name):
     values = torch.linspace(0.001, 1, 500)
     there = getattr(unprocess, name)(values)
@@ -72,7 +79,7 @@ def test_white_stays_white(cameras):
 
 
 @pytest.mark.parametrize("module", [process, unprocess])
-@pytest.mark.parametrize("name", ["white_balance", "color_matrix", "gamma", "tone_curve"])
+@pytest.mark.parametrize("name", ["white_balance", "color_matrix", "gamma", "tone_curve", "base_curve"])
 def test_gradient(module, name, generator):
     camera = draw_camera(1, generator)
     picture = torch.rand(1, 3, 3, 3, dtype=torch.float64, generator=generator) * 0.8 + 0.1

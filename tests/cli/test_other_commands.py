@@ -11,6 +11,7 @@ from PIL import Image
 from running import Command, picture
 
 from photonet.engine import checkpoint
+from photonet.io import Told
 from photonet.tasks import CATALOG, get_task
 
 COMMANDS = [
@@ -129,7 +130,7 @@ def test_completion(photonet: Command, monkeypatch: pytest.MonkeyPatch, shell: s
 
 
 def test_out_of_memory(photonet: Command, photo: Path, monkeypatch: pytest.MonkeyPatch):
-    def fail(path: Path) -> None:
+    def fail(path: Path, told: Told) -> None:
         raise MemoryError
 
     monkeypatch.setattr("photonet.io.read", fail)

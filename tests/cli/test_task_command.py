@@ -57,7 +57,7 @@ class TestUsage:
         self, photonet: Command, photo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ):
         (tmp_path / "file").touch()
-        monkeypatch.setattr("photonet.engine.batch.read", lambda path: pytest.fail("was read"))
+        monkeypatch.setattr("photonet_cli.files.read", lambda path, told: pytest.fail("was read"))
         refused(photonet("denoise", photo, "-o", f"{tmp_path}/file/"), 1, "file", "should be a folder")
 
     def test_one_file_for_several(self, photonet: Command, photo: Path, tmp_path: Path):

@@ -14,14 +14,13 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from toys import BAD_WIDTH, jobs_of, negatives, picture, run
+from toys import BAD_WIDTH, computing, jobs_of, negatives, picture, run
 
 from photonet.engine import batch
 from photonet.engine.batch import Output, check_outputs, computed_depth, run_batch
 from photonet.engine.infer import Engine
-from photonet.engine.task import Options
 from photonet.errors import DeviceError, InputError, PhotonetError, UsageError
-from photonet.io import OutputError
+from photonet.io import OutputError, read
 from photonet.photo import Photo
 
 
@@ -77,7 +76,7 @@ def test_order_of_outcomes(engine: Engine, folder: Path, tmp_path: Path):
 
 
 def test_each_outcome_comes_once_its_file_is_written(engine: Engine, folder: Path, tmp_path: Path):
-    for outcome in run_batch(engine, Options(), jobs_of(folder, tmp_path / "out"), Output(), workers=3):
+    for outcome in run_batch(computing(engine), jobs_of(folder, tmp_path / "out"), Output(), workers=3):
         assert outcome.job.output.exists() == (outcome.status == "done")
 
 
@@ -124,22 +123,25 @@ def test_outputs_that_exist_are_kept(engine: Engine, tmp_path: Path, monkeypatch
     assert Image.open(target).size == (20, 15)
 
 
-def test_skipped_pictures_are_not_read(engine: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_skipped_pictures_are_not_read(engine: Engine, tmp_path: Path):
     for name in "ab":
         picture(tmp_path / "in" / f"{name}.png")
     picture(tmp_path / "out" / "a.png")
     opened: list[str] = []
-    original = batch.read
-    monkeypatch.setattr(batch, "read", lambda path: opened.append(path.name) or original(path))
-    run(engine, jobs_of(tmp_path / "in", tmp_path / "out"), Output(skip_existing=True))
+
+    def opening(path: Path) -> Photo:
+        opened.append(path.name)
+        return read(path)
+
+    run(engine, jobs_of(tmp_path / "in", tmp_path / "out"), Output(skip_existing=True), read=opening)
     assert opened == ["b.png"]
 
 
-def test_pictures_whose_output_exists_are_not_read(engine: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_pictures_whose_output_exists_are_not_read(engine: Engine, tmp_path: Path):
     picture(tmp_path / "in" / "a.png")
     picture(tmp_path / "out" / "a.png")
-    monkeypatch.setattr(batch, "read", lambda path: pytest.fail("was read"))
-    (outcome,) = run(engine, jobs_of(tmp_path / "in", tmp_path / "out"))
+    jobs = jobs_of(tmp_path / "in", tmp_path / "out")
+    (outcome,) = run(engine, jobs, read=lambda path: pytest.fail("was read"))
     assert isinstance(outcome.error, UsageError)
 
 
@@ -154,19 +156,17 @@ def test_empty_outputs_are_not_done(engine: Engine, tmp_path: Path):
     assert Image.open(tmp_path / "out" / "a.png").size == (20, 15)
 
 
-def test_failures_hold_no_pictures(engine: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_failures_hold_no_pictures(engine: Engine, tmp_path: Path):
     for number in range(4):
         picture(tmp_path / "in" / f"{number}.png", width=BAD_WIDTH)
     seen: list[weakref.ref[Photo]] = []
-    original = batch.read
 
-    def read(path: Path) -> Photo:
-        photo = original(path)
+    def watched(path: Path) -> Photo:
+        photo = read(path)
         seen.append(weakref.ref(photo))
         return photo
 
-    monkeypatch.setattr(batch, "read", read)
-    outcomes = run(engine, jobs_of(tmp_path / "in", tmp_path / "out"))
+    outcomes = run(engine, jobs_of(tmp_path / "in", tmp_path / "out"), read=watched)
     assert [type(outcome.error) for outcome in outcomes] == [ZeroDivisionError] * 4
     gc.collect()
     assert [photo() for photo in seen] == [None] * 4
@@ -178,8 +178,10 @@ def test_out_of_memory(engine: Engine, tmp_path: Path, monkeypatch: pytest.Monke
     def fail(*_: Any, **__: Any) -> None:
         raise error
 
-    monkeypatch.setattr(batch, where, fail)
-    (outcome,) = run(engine, jobs_of(picture(tmp_path / "a.png"), tmp_path / "out"))
+    if where == "write":
+        monkeypatch.setattr(batch, "write", fail)
+    reading = {"read": fail} if where == "read" else {}
+    (outcome,) = run(engine, jobs_of(picture(tmp_path / "a.png"), tmp_path / "out"), **reading)
     assert isinstance(outcome.error, DeviceError)
     assert outcome.error.__cause__ is error
     assert "a.png" in str(outcome.error)
@@ -233,14 +235,14 @@ def test_only_a_few_pictures_are_held(engine: Engine, tmp_path: Path, monkeypatc
     for number in range(12):
         picture(tmp_path / "in" / f"{number:02}.png")
     lock, held, most = threading.Lock(), 0, 0
-    original_read, original_write = batch.read, batch.write
+    original_write = batch.write
 
-    def read(path: Path) -> Photo:
+    def counted(path: Path) -> Photo:
         nonlocal held, most
         with lock:
             held += 1
             most = max(most, held)
-        return original_read(path)
+        return read(path)
 
     def write(*arguments: Any, **options: Any) -> Any:
         nonlocal held
@@ -248,9 +250,8 @@ def test_only_a_few_pictures_are_held(engine: Engine, tmp_path: Path, monkeypatc
             held -= 1
         return original_write(*arguments, **options)
 
-    monkeypatch.setattr(batch, "read", read)
     monkeypatch.setattr(batch, "write", write)
-    assert len(run(engine, jobs_of(tmp_path / "in", tmp_path / "out"))) == 12
+    assert len(run(engine, jobs_of(tmp_path / "in", tmp_path / "out"), read=counted)) == 12
     assert held == 0
     assert most <= 4  # one read ahead, one computed, one written, one that waits to be written
 
@@ -258,7 +259,7 @@ def test_only_a_few_pictures_are_held(engine: Engine, tmp_path: Path, monkeypatc
 def test_abandoned_batch_finishes_what_it_writes(engine: Engine, tmp_path: Path):
     for number in range(8):
         picture(tmp_path / "in" / f"{number}.png")
-    outcomes = run_batch(engine, Options(), jobs_of(tmp_path / "in", tmp_path / "out"), Output())
+    outcomes = run_batch(computing(engine), jobs_of(tmp_path / "in", tmp_path / "out"), Output())
     next(outcomes)
     outcomes.close()  # type: ignore[attr-defined]
     written = os.listdir(tmp_path / "out")

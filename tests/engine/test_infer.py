@@ -204,7 +204,7 @@ def test_linear_comes_back_linear(cpu, random_photo):
 
 def test_error_mosaic(cpu, random_photo):
     photo = random_photo(8, 8, channels=1, state=ColorState.MOSAIC)
-    with pytest.raises(UsageError, match="mosaic"):
+    with pytest.raises(UsageError, match="only what a sensor recorded"):  # a mosaic without its sensor
         engine_of(Halve(), cpu).run([photo], Options())
 
 

@@ -9,7 +9,7 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from photonet.engine.batch import Outcome, Output, run_batch
+from photonet.engine.batch import Compute, Outcome, Output, run_batch
 from photonet.engine.device import Device
 from photonet.engine.infer import Engine
 from photonet.engine.plan import Job, plan
@@ -72,5 +72,10 @@ def jobs_of(source: Path, out: Path, **options: Any) -> list[Job]:
     return plan([str(source)], f"{out}/", "negate", one_by_one, **options)
 
 
+def computing(engine: Engine) -> Compute:
+    """What an engine does with the photos of a job."""
+    return lambda photos, dtype, progress: engine.run(photos, Options(), dtype, progress)
+
+
 def run(engine: Engine, jobs: Sequence[Job], output: Output | None = None, **options: Any) -> list[Outcome]:
-    return list(run_batch(engine, Options(), jobs, output or Output(), **options))
+    return list(run_batch(computing(engine), jobs, output or Output(), **options))

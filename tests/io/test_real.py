@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from photonet import io
+from photonet.color import ColorState
 
 DATA = Path(os.environ.get("PHOTONET_DATA", ""))
 needs_data = pytest.mark.skipif("PHOTONET_DATA" not in os.environ, reason="PHOTONET_DATA is not set")
@@ -22,8 +23,9 @@ def test_smoke_raw(pattern):
     path = first(pattern)
     info, photo = io.identify(path), io.read(path)
     assert (info.format, info.width, info.height) == ("raw", photo.width, photo.height)
-    assert photo.pixels.dtype == np.uint16
-    assert "developed by LibRaw" in photo.meta.notes
+    assert (photo.state, photo.pixels.dtype) == (ColorState.MOSAIC, np.float32)
+    assert photo.sensor.cfa.tolist() == [[0, 1], [1, 2]]
+    assert -0.02 < photo.pixels.min() < photo.pixels.mean() < photo.pixels.max() < 1.1
 
 
 @needs_data
