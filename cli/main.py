@@ -5,9 +5,11 @@ Commands of tasks are listed from the catalog alone; only the one that is asked 
 
 import os
 import sys
+from collections.abc import Callable
+from importlib import import_module
 from importlib.metadata import version
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, cast
 
 import typer
 
@@ -20,7 +22,8 @@ from .console import err, fail
 
 EPILOG = """Exit codes: 0 all done, 1 some files failed, 2 usage, 3 unreadable input, 4 weights, 5 device or memory,
 130 interrupted."""
-DEVELOP = "Develop RAW files: white balance, demosaicing, color matrix, tone."
+# verbs over files that no network serves, one module each
+PLAIN = {"develop": "Develop RAW files: white balance, demosaicing, color matrix, tone."}
 GROUPS = {"train": "Train a network on photos of your own.", "eval": "Measure a task on a test set."}
 HELP = """Computational photography with trained networks.
 
@@ -60,15 +63,11 @@ def build_app(arguments: list[str]) -> typer.Typer:
         help=HELP, epilog=EPILOG, no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode="markdown"
     )
     app.callback()(_root)
-    verb = next((a for a in arguments if a in {*CATALOG, *GROUPS, "develop"}), "")
+    verbs = {name: entry.summary for name, entry in CATALOG.items()} | PLAIN
+    verb = next((a for a in arguments if a in verbs or a in GROUPS), "")
     subject = next((a for a in arguments[arguments.index(verb) + 1 :] if not a.startswith("-")), "") if verb else ""
-    for name, entry in CATALOG.items():
-        if name == verb:
-            from . import task
-
-            app.command(name, help=entry.summary)(task.command(name))
-        else:
-            app.command(name, help=entry.summary)(_unused)
+    for name, summary in verbs.items():
+        app.command(name, help=summary)(_verb(name) if name == verb else _unused)
     for kind, words in GROUPS.items():
         group = typer.Typer(help=words, no_args_is_help=True)
         for name, entry in CATALOG.items():
@@ -79,15 +78,18 @@ def build_app(arguments: list[str]) -> typer.Typer:
                 built = {"train": train, "eval": evaluate}[kind].command(name)
             group.command(name, help=entry.summary)(built)
         app.add_typer(group, name=kind)
-    if verb == "develop":
-        from . import develop
-
-        app.command("develop", help=DEVELOP)(develop.command())
-    else:
-        app.command("develop", help=DEVELOP)(_unused)
     models.add_to(app)
     info.add_to(app)
     return app
+
+
+def _verb(name: str) -> Callable[..., None]:
+    """The command of one verb over files, with all that it imports."""
+    if name in PLAIN:
+        return cast("Callable[..., None]", import_module(f".{name}", __package__).command())
+    from . import task
+
+    return task.command(name)
 
 
 def _unused() -> None:

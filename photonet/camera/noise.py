@@ -70,6 +70,8 @@ class Grain:
         luma, chroma: B, standard deviation of luma (Y), and of each chroma difference (Cb, Cr) relative to it.
         luma_radius, chroma_radius: B, blur of the grain in pixels.
         sharpening: B, of the luma grain.
+        clumps, clump_radius: B, standard deviation of the logarithm of the grain's strength from place to place, and
+            the blur in pixels of that variation: noise reduction removes grain here and leaves it there.
         coarse: B, share of the luma grain's power that has the chroma's radius.
         curve: B CURVE_KNOTS, relative strength at evenly spaced brightness levels from black to white.
         white: B, standard deviation of white noise on top.
@@ -81,6 +83,8 @@ class Grain:
     luma_radius: Tensor
     chroma_radius: Tensor
     sharpening: Tensor
+    clumps: Tensor
+    clump_radius: Tensor
     coarse: Tensor
     curve: Tensor
     white: Tensor
@@ -91,8 +95,8 @@ class Grain:
 def draw_grain(batch: int, low: float, high: float, generator: Generator) -> Grain:
     """Grain of `batch` different cameras, with luma strengths between `low` and `high` (1.0 = white).
 
-    Source: ranges found by fine-tuning on synthetic grain and scoring on real pairs of camera JPEGs; sharpening and the
-    weak, coarse chroma as measured on flat patches of a phone's JPEGs.
+    Source: ranges found by fine-tuning on synthetic grain and scoring on real pairs of camera JPEGs; sharpening, clumps
+    (a kurtosis of luma between 3.7 and 4.6) and the weak, coarse chroma as measured on flat patches of a phone's JPEGs.
     """
     luma = log_uniform(batch, low, high, generator)
     luma_radius = uniform(batch, 0.3, 1.6, generator)
@@ -103,7 +107,9 @@ def draw_grain(batch: int, low: float, high: float, generator: Generator) -> Gra
         chroma=log_uniform(batch, 0.2, 2.0, generator),
         luma_radius=luma_radius,
         chroma_radius=torch.maximum(luma_radius, uniform(batch, 0.3, 3.0, generator)),
-        sharpening=(uniform(batch, -1.5, 2.0, generator)).clamp_min(0),
+        sharpening=uniform(batch, -2.0, 5.0, generator).clamp_min(0),
+        clumps=uniform(batch, -0.2, 0.6, generator).clamp_min(0),
+        clump_radius=uniform(batch, 0.5, 3.0, generator),
         coarse=uniform(batch, 0, 0.5, generator),
         curve=torch.stack([log_uniform(batch, 0.4, 1.6, generator) for _ in range(CURVE_KNOTS)], 1),
         white=sometimes * uniform(batch, 0.1, 0.8, generator) * luma,
@@ -128,7 +134,9 @@ def camera_jpeg(clean: Tensor, grain: Grain, generator: Generator) -> Tensor:
     coarse = correlated((batch, 3, height, width), grain.chroma_radius, generator)
     share = _per_picture(grain.coarse)
     luma = (1 - share).sqrt() * fine + share.sqrt() * coarse[:, :1]
-    ycbcr = torch.cat([luma, coarse[:, 1:] * _per_picture(grain.chroma)], 1) * _per_picture(grain.luma)
+    clumps = correlated((batch, 1, height, width), grain.clump_radius, generator) * _per_picture(grain.clumps)
+    strength = (clumps - _per_picture(grain.clumps).square()).exp()  # log-normal, of mean square 1
+    ycbcr = torch.cat([luma, coarse[:, 1:] * _per_picture(grain.chroma)], 1) * _per_picture(grain.luma) * strength
     brightness = rgb_to_ycbcr(clean)[:, :1]
     noise = ycbcr_to_rgb(ycbcr) * _interpolate(grain.curve, brightness)
     noisy = clean + noise + white(clean.shape, generator) * _per_picture(grain.white)

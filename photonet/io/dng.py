@@ -15,7 +15,7 @@ from photonet.io import metadata
 from photonet.io.atomic import check_target, write_atomic
 from photonet.io.quantize import refuse_non_finite, stripes
 from photonet.io.tiff import append_exif
-from photonet.io.writing import WriteReport
+from photonet.io.writing import Packed, WriteReport
 from photonet.photo import Photo, Sensor
 
 # Levels of the file. Values below black are part of the noise; some sensors go a little beyond their white level.
@@ -35,13 +35,13 @@ def write_dng(photo: Photo, path: Path | str, *, overwrite: bool = False) -> Wri
     """
     path = Path(path)
     check_target(path, overwrite)
-    data, clipped, notes = encode_dng(photo)
-    write_atomic(path, data, overwrite)
-    return WriteReport(path, clipped, len(data), notes)
+    packed = encode_dng(photo)
+    write_atomic(path, packed.data, overwrite)
+    return WriteReport(path, packed.clipped, len(packed.data), packed.notes)
 
 
-def encode_dng(photo: Photo) -> tuple[bytes, int, tuple[str, ...]]:
-    """The file that `write_dng` would write, with its clipped pixels and what it could not hold."""
+def encode_dng(photo: Photo) -> Packed:
+    """The file that `write_dng` would write, with what became of the picture."""
     import tifffile
 
     sensor = photo.sensor
@@ -63,7 +63,7 @@ def encode_dng(photo: Photo) -> tuple[bytes, int, tuple[str, ...]]:
         extratags=[*_common_tags(sensor, _camera_name(photo.meta.exif)), *(_mosaic_tags(sensor) if mosaic else ())],
     )
     notes = append_exif(stream, photo.meta.exif) if photo.meta.exif else ()
-    return stream.getvalue(), clipped, notes
+    return Packed(stream.getvalue(), clipped, notes)
 
 
 def _levels(pixels: np.ndarray) -> tuple[np.ndarray, int]:

@@ -116,5 +116,16 @@ def pool_levels(estimate: Tensor) -> Tensor:
     return (pooled.exp() - FLOOR).clamp_min(0).to(estimate.dtype)
 
 
+def pooled_error(estimate: Tensor, truth: Tensor) -> Tensor:
+    """How far the pooled noise level of a picture is from its RMS noise: mean absolute difference of logarithms.
+
+    Args:
+        estimate: B 2 h w, of `NoiseLevel`.
+        truth: B 1 h w, of `local_noise_level`.
+    """
+    pooled, true = ((levels.square().mean((1, 2, 3)) + FLOOR**2).log() / 2 for levels in (pool_levels(estimate), truth))
+    return (pooled - true).abs().mean()
+
+
 def _sum(values: Tensor) -> Tensor:
     return values.sum((-2, -1), keepdim=True)

@@ -17,7 +17,14 @@ from photonet.engine.task import INVISIBLE, Network, Options, Prepared, Runner, 
 from photonet.engine.tiles import magnify_window
 from photonet.errors import UsageError
 from photonet.nets.dncnn import DnCNN, fold_batch_norm
-from photonet.nets.noise_level import CELL, NoiseLevel, local_noise_level, negative_log_likelihood, pool_levels
+from photonet.nets.noise_level import (
+    CELL,
+    NoiseLevel,
+    local_noise_level,
+    negative_log_likelihood,
+    pool_levels,
+    pooled_error,
+)
 from photonet.nets.unet import DenoisingUNet
 from photonet.photo import Photo
 
@@ -127,8 +134,14 @@ def published_loss(net: nn.Module, batch: Batch, progress: float) -> dict[str, T
 
 
 def level_loss(net: nn.Module, batch: Batch, progress: float) -> dict[str, Tensor]:
-    """How unlikely the true noise levels are to the network."""
-    return {"loss": negative_log_likelihood(net(batch["input"]), batch["level"])}
+    """How unlikely the true noise levels are to the network, and how wrong the level of the whole picture is.
+
+    The likelihood alone makes the network too sure of pictures that it was trained with, and pooling weighs by that.
+    """
+    estimate = net(batch["input"])
+    likelihood = negative_log_likelihood(estimate, batch["level"])
+    whole = pooled_error(estimate, batch["level"])
+    return {"loss": likelihood + whole, "likelihood": likelihood, "whole": whole}
 
 
 def noise_in(photo: Photo, options: DenoiseOptions, runner: Runner) -> Tensor:
@@ -252,7 +265,7 @@ NOISE_LEVEL = Network(
     training=DenoiseTraining,
     pair=add_noise,
     loss=level_loss,
-    score=lambda net, batch: -negative_log_likelihood(net(batch["input"]), batch["level"]),
+    score=lambda net, batch: -pooled_error(net(batch["input"]), batch["level"]),
 )
 
 TASK = Task(

@@ -106,7 +106,9 @@ def test_draw_grain_ranges(generator):
         "chroma": (0.2, 2.0),
         "luma_radius": (0.3, 1.6),
         "chroma_radius": (0.3, 3.0),
-        "sharpening": (0, 2.0),
+        "sharpening": (0, 5.0),
+        "clumps": (0, 0.6),
+        "clump_radius": (0.5, 3.0),
         "coarse": (0, 0.5),
         "curve": (0.4, 1.6),
         "subsampling": (0, 2),
@@ -155,6 +157,16 @@ def test_camera_strength_follows_the_curve(generator):
         card = torch.full((1, 3, 192, 192), brightness)
         noisy = camera_jpeg(card, plain_grain(curve=curve), generator)
         assert (noisy - card).std().item() == pytest.approx(0.03 * strength, rel=0.03), brightness
+
+
+def test_camera_clumps(generator):
+    """Strength exp(s z - s²) with normal z: the level stays, and the kurtosis is 3 exp(4 s²)."""
+    card = torch.full((1, 3, 512, 512), 0.5)
+    clumps = {"clumps": torch.tensor([0.3]), "clump_radius": torch.tensor([1.0])}
+    noise = (camera_jpeg(card, plain_grain(**clumps), generator) - card).double()
+    assert noise.square().mean().sqrt().item() == pytest.approx(0.03, rel=0.03)
+    kurtosis = noise.pow(4).mean() / noise.square().mean().square()
+    assert kurtosis.item() == pytest.approx(3 * math.exp(4 * 0.3**2), rel=0.06)
 
 
 def test_camera_compression(generator):

@@ -93,7 +93,7 @@ def test_what_is_beyond_the_range_is_counted():
     photo = mosaic()
     pixels = photo.pixels.copy()
     pixels[0, :3] = 1.5
-    assert encode_dng(replace(photo, pixels=pixels))[1] == 3
+    assert encode_dng(replace(photo, pixels=pixels)).clipped == 3
 
 
 def test_error_a_display_picture_is_no_dng():
@@ -183,7 +183,7 @@ def test_error_missing(tmp_path):
 
 
 def test_error_truncated(tmp_path):
-    data = encode_dng(mosaic(200, 300))[0]
+    data = encode_dng(mosaic(200, 300)).data
     (tmp_path / "a.dng").write_bytes(data[: len(data) // 3])
     with pytest.raises(InputError, match=r"a\.dng"):
         read(tmp_path / "a.dng")

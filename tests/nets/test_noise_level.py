@@ -12,6 +12,7 @@ from photonet.nets.noise_level import (
     local_noise_level,
     negative_log_likelihood,
     pool_levels,
+    pooled_error,
 )
 
 
@@ -104,3 +105,13 @@ def test_pooled_levels_keep_what_is_sure():
 
 def test_pooled_level_of_one_cell():
     assert pool_levels(estimate_of([0.07], [0.3])).item() == pytest.approx(0.07, rel=1e-5)
+
+
+def test_pooled_error():
+    """The mean of the logarithms' differences over pictures, not over cells."""
+    truth = torch.tensor([0.1, 0.2]).view(2, 1, 1, 1).expand(2, 1, 3, 3)
+    found = torch.tensor([0.1, 0.4]).view(2, 1, 1, 1).expand(2, 1, 3, 3)
+    sure = torch.full_like(truth, -4.0)
+    assert pooled_error(torch.cat([(truth + FLOOR).log(), sure], 1), truth).item() == pytest.approx(0, abs=1e-3)
+    error = pooled_error(torch.cat([(found + FLOOR).log(), sure], 1), truth)
+    assert error.item() == pytest.approx(math.log(2) / 2, rel=1e-3)
