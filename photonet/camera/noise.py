@@ -32,7 +32,11 @@ def white(shape: torch.Size | tuple[int, ...], generator: Generator) -> Tensor:
 
 
 def correlated(
-    shape: tuple[int, int, int, int], radius: Tensor, generator: Generator, sharpening: Tensor | None = None
+    shape: tuple[int, int, int, int],
+    radius: Tensor,
+    generator: Generator,
+    sharpening: Tensor | None = None,
+    stretch: Tensor | None = None,
 ) -> Tensor:
     """Gaussian noise of standard deviation 1, blurred by a Gaussian and sharpened; it wraps around at the borders.
 
@@ -40,13 +44,15 @@ def correlated(
         shape: B C H W.
         radius: B, standard deviation of the blur in pixels.
         sharpening: B, amount of an unsharp mask of `SHARPENING_RADIUS` after the blur.
+        stretch: B, width of the blur over its height, at the same area.
     """
     height, width = shape[-2:]
-    radius = radius.view(shape[0], -1, 1, 1)
     fy = torch.fft.fftfreq(height, device=generator.device)[:, None]
     fx = torch.fft.rfftfreq(width, device=generator.device)
     frequency = fy.square() + fx.square()
-    gain = torch.exp(-2 * (torch.pi * radius) ** 2 * frequency)
+    ratio = _per_picture(torch.ones_like(radius) if stretch is None else stretch)
+    blurred = fy.square() / ratio + fx.square() * ratio
+    gain = torch.exp(-2 * (torch.pi * _per_picture(radius)) ** 2 * blurred)
     if sharpening is not None:
         mask = 1 - torch.exp(-2 * (torch.pi * SHARPENING_RADIUS) ** 2 * frequency)
         gain = gain * (1 + _per_picture(sharpening) * mask)
@@ -70,8 +76,11 @@ class Grain:
         luma, chroma: B, standard deviation of luma (Y), and of each chroma difference (Cb, Cr) relative to it.
         luma_radius, chroma_radius: B, blur of the grain in pixels.
         sharpening: B, of the luma grain.
-        clumps, clump_radius: B, standard deviation of the logarithm of the grain's strength from place to place, and
-            the blur in pixels of that variation: noise reduction removes grain here and leaves it there.
+        stretch: B, how much longer than wide the luma grain is: lying here and upright there, as demosaicing and noise
+            reduction along edges make it.
+        clumps: B, standard deviation of the logarithm of the grain's strength from place to place: noise reduction
+            removes it here and leaves it there.
+        patch_radius: B, blur in pixels of what changes from place to place.
         coarse: B, share of the luma grain's power that has the chroma's radius.
         curve: B CURVE_KNOTS, relative strength at evenly spaced brightness levels from black to white.
         white: B, standard deviation of white noise on top.
@@ -83,8 +92,9 @@ class Grain:
     luma_radius: Tensor
     chroma_radius: Tensor
     sharpening: Tensor
+    stretch: Tensor
     clumps: Tensor
-    clump_radius: Tensor
+    patch_radius: Tensor
     coarse: Tensor
     curve: Tensor
     white: Tensor
@@ -96,7 +106,8 @@ def draw_grain(batch: int, low: float, high: float, generator: Generator) -> Gra
     """Grain of `batch` different cameras, with luma strengths between `low` and `high` (1.0 = white).
 
     Source: ranges found by fine-tuning on synthetic grain and scoring on real pairs of camera JPEGs; sharpening, clumps
-    (a kurtosis of luma between 3.7 and 4.6) and the weak, coarse chroma as measured on flat patches of a phone's JPEGs.
+    (a kurtosis of luma between 3.7 and 4.6), the weak, coarse chroma and the short lines as seen on flat patches of a
+    phone's JPEGs.
     """
     luma = log_uniform(batch, low, high, generator)
     luma_radius = uniform(batch, 0.3, 1.6, generator)
@@ -108,8 +119,9 @@ def draw_grain(batch: int, low: float, high: float, generator: Generator) -> Gra
         luma_radius=luma_radius,
         chroma_radius=torch.maximum(luma_radius, uniform(batch, 0.3, 3.0, generator)),
         sharpening=uniform(batch, -2.0, 5.0, generator).clamp_min(0),
+        stretch=log_uniform(batch, 0.25, 4.0, generator).clamp_min(1),
         clumps=uniform(batch, -0.2, 0.6, generator).clamp_min(0),
-        clump_radius=uniform(batch, 0.5, 3.0, generator),
+        patch_radius=uniform(batch, 0.5, 3.0, generator),
         coarse=uniform(batch, 0, 0.5, generator),
         curve=torch.stack([log_uniform(batch, 0.4, 1.6, generator) for _ in range(CURVE_KNOTS)], 1),
         white=sometimes * uniform(batch, 0.1, 0.8, generator) * luma,
@@ -130,11 +142,16 @@ def camera_jpeg(clean: Tensor, grain: Grain, generator: Generator) -> Tensor:
         B 3 H W in 0 to 1, rounded to 8 bits where it was compressed.
     """
     batch, _, height, width = clean.shape
-    fine = correlated((batch, 1, height, width), grain.luma_radius, generator, grain.sharpening)
+    plane = (batch, 1, height, width)
+    lying, upright = (
+        correlated(plane, grain.luma_radius, generator, grain.sharpening, stretch)
+        for stretch in (grain.stretch, 1 / grain.stretch)
+    )
+    fine = torch.where(correlated(plane, grain.patch_radius, generator) > 0, lying, upright)
     coarse = correlated((batch, 3, height, width), grain.chroma_radius, generator)
     share = _per_picture(grain.coarse)
     luma = (1 - share).sqrt() * fine + share.sqrt() * coarse[:, :1]
-    clumps = correlated((batch, 1, height, width), grain.clump_radius, generator) * _per_picture(grain.clumps)
+    clumps = correlated(plane, grain.patch_radius, generator) * _per_picture(grain.clumps)
     strength = (clumps - _per_picture(grain.clumps).square()).exp()  # log-normal, of mean square 1
     ycbcr = torch.cat([luma, coarse[:, 1:] * _per_picture(grain.chroma)], 1) * _per_picture(grain.luma) * strength
     brightness = rgb_to_ycbcr(clean)[:, :1]

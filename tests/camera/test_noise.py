@@ -24,7 +24,11 @@ from photonet.camera.noise import (
 def plain_grain(batch=1, **changes):
     """Grain of one strength at all brightness levels, in luma only, not compressed."""
     values = {field.name: torch.zeros(batch) for field in fields(Grain)}
-    values |= {"luma": torch.full((batch,), 0.03), "curve": torch.ones(batch, CURVE_KNOTS)}
+    values |= {
+        "luma": torch.full((batch,), 0.03),
+        "stretch": torch.ones(batch),
+        "curve": torch.ones(batch, CURVE_KNOTS),
+    }
     values |= {"subsampling": torch.zeros(batch, dtype=torch.long)}
     return replace(Grain(**values), **changes)
 
@@ -108,7 +112,8 @@ def test_draw_grain_ranges(generator):
         "chroma_radius": (0.3, 3.0),
         "sharpening": (0, 5.0),
         "clumps": (0, 0.6),
-        "clump_radius": (0.5, 3.0),
+        "stretch": (1.0, 4.0),
+        "patch_radius": (0.5, 3.0),
         "coarse": (0, 0.5),
         "curve": (0.4, 1.6),
         "subsampling": (0, 2),
@@ -162,11 +167,27 @@ def test_camera_strength_follows_the_curve(generator):
 def test_camera_clumps(generator):
     """Strength exp(s z - s²) with normal z: the level stays, and the kurtosis is 3 exp(4 s²)."""
     card = torch.full((1, 3, 512, 512), 0.5)
-    clumps = {"clumps": torch.tensor([0.3]), "clump_radius": torch.tensor([1.0])}
+    clumps = {"clumps": torch.tensor([0.3]), "patch_radius": torch.tensor([1.0])}
     noise = (camera_jpeg(card, plain_grain(**clumps), generator) - card).double()
     assert noise.square().mean().sqrt().item() == pytest.approx(0.03, rel=0.03)
     kurtosis = noise.pow(4).mean() / noise.square().mean().square()
     assert kurtosis.item() == pytest.approx(3 * math.exp(4 * 0.3**2), rel=0.06)
+
+
+def test_camera_stretch(generator):
+    """A blur of radius r and stretch s correlates neighbors with exp(-1/(4 r² s)) along, and exp(-s/(4 r²)) across."""
+    card = torch.full((1, 3, 512, 512), 0.5)
+    lines = {"luma_radius": torch.tensor([1.0]), "stretch": torch.tensor([4.0]), "patch_radius": torch.tensor([40.0])}
+    noise = (camera_jpeg(card, plain_grain(**lines), generator) - card)[0, 0].double()
+    power = noise.square().mean()
+    assert power.sqrt().item() == pytest.approx(0.03, rel=0.05)
+    expected = (math.exp(-1 / 16) + math.exp(-1)) / 2  # lying in one half, upright in the other
+    for axis in (0, 1):
+        assert ((noise * noise.roll(1, axis)).mean() / power).item() == pytest.approx(expected, abs=0.15)
+    blocks = noise.unfold(0, 32, 32).unfold(1, 32, 32)
+    along, across = ((blocks * blocks.roll(1, axis)).mean((-2, -1)) for axis in (-1, -2))
+    local = ((along - across) / blocks.square().mean((-2, -1))).abs()
+    assert local.median().item() == pytest.approx(math.exp(-1 / 16) - math.exp(-1), abs=0.15)
 
 
 def test_camera_compression(generator):
