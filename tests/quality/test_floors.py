@@ -26,6 +26,7 @@ ON_SAMPLES = [
     ("unet", "cat", ".jpg", 4.4),
     ("unet", "astronaut", ".png", 11.0),
     ("unet", "camera", ".png", 5.9),
+    ("dncnn-gray", "camera", ".png", 4.5),
 ]
 # network, data set, every so many-th picture, trial options, floors by trial
 ON_TEST_SETS: list[tuple[str, str, int, dict[str, Any], dict[str, float]]] = [
@@ -43,6 +44,7 @@ ON_TEST_SETS: list[tuple[str, str, int, dict[str, Any], dict[str, float]]] = [
             "camera strong": 29.18,
         },
     ),
+    ("dncnn-gray", "Set12", 1, {"sigma": "25"}, {"sigma 25": 29.59}),
 ]
 
 
