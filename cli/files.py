@@ -1,8 +1,8 @@
 """What every command that turns pictures into pictures shares: its inputs and outputs, folders, pipes and reports."""
 
 import sys
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Callable, Sequence
+from dataclasses import MISSING, dataclass, fields
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_type_hints
 
@@ -28,32 +28,34 @@ def _writable() -> list[str]:
 class Files:
     """The flags: where pictures come from, and how results are written."""
 
-    inputs: Annotated[list[str] | None, typer.Argument(help="Files, folders, globs, or - for stdin.", metavar="IN...")]
+    inputs: Annotated[
+        list[str] | None, typer.Argument(help="Files, folders, globs, or - for stdin.", metavar="IN...")
+    ] = None
     output: Annotated[
         str, typer.Option("--output", "-o", help="File, folder/, template {dir}/{stem}_{task}{ext}, or - for stdout.")
     ]
-    from_file: Annotated[Path | None, typer.Option(help="Text file with one more input on each line.")]
-    format: Annotated[str | None, typer.Option(help=f"Of the outputs: {', '.join(_writable())}.")]
-    bit_depth: Annotated[int | None, typer.Option(help="8, 16 or 32; by default that of the input.")]
-    quality: Annotated[int | None, typer.Option(help="1 to 100, of JPEG, WebP and AVIF.")]
-    metadata: Annotated[Literal["full", "basic", "none"], typer.Option(help="basic drops the place.")]
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace outputs that exist.")]
-    skip_existing: Annotated[bool, typer.Option("--skip-existing", help="Leave out what is done already.")]
-    recursive: Annotated[bool, typer.Option("--recursive", "-r", help="Folders of folders.")]
-    jobs: Annotated[int, typer.Option(help="Threads that read, and threads that write.", min=1)]
-    shard: Annotated[str | None, typer.Option(help="2/8 does the second of eight parts.")]
-    fail_fast: Annotated[bool, typer.Option("--fail-fast/--keep-going", help="End at the first error.")]
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print what would be done.")]
-    compare: Annotated[bool, typer.Option("--compare", help="Also write a page with before and after.")]
-    cfa: flags.CFA
-    black: flags.BLACK
-    white: flags.WHITE
-    wb: flags.WB
-    matrix: flags.MATRIX
-    size: flags.SIZE
-    as_json: flags.JSON
-    quiet: flags.QUIET
-    verbose: flags.VERBOSE
+    from_file: Annotated[Path | None, typer.Option(help="Text file with one more input on each line.")] = None
+    format: Annotated[str | None, typer.Option(help=f"Of the outputs: {', '.join(_writable())}.")] = None
+    bit_depth: Annotated[int | None, typer.Option(help="8, 16 or 32; by default that of the input.")] = None
+    quality: Annotated[int | None, typer.Option(help="1 to 100, of JPEG, WebP and AVIF.")] = None
+    metadata: Annotated[Literal["full", "basic", "none"], typer.Option(help="basic drops the place.")] = "full"
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace outputs that exist.")] = False
+    skip_existing: Annotated[bool, typer.Option("--skip-existing", help="Leave out what is done already.")] = False
+    recursive: Annotated[bool, typer.Option("--recursive", "-r", help="Folders of folders.")] = False
+    jobs: Annotated[int, typer.Option(help="Threads that read, and threads that write.", min=1)] = 1
+    shard: Annotated[str | None, typer.Option(help="2/8 does the second of eight parts.")] = None
+    fail_fast: Annotated[bool, typer.Option("--fail-fast/--keep-going", help="End at the first error.")] = False
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print what would be done.")] = False
+    compare: Annotated[bool, typer.Option("--compare", help="Also write a page with before and after.")] = False
+    cfa: flags.CFA = None
+    black: flags.BLACK = None
+    white: flags.WHITE = None
+    wb: flags.WB = None
+    matrix: flags.MATRIX = None
+    size: flags.SIZE = None
+    as_json: flags.JSON = False
+    quiet: flags.QUIET = False
+    verbose: flags.VERBOSE = 0
 
     @property
     def target(self) -> Output:
@@ -66,20 +68,13 @@ class Files:
         return flags.told(self.cfa, self.black, self.white, self.wb, self.matrix, self.size)
 
 
-_DEFAULTS: Mapping[str, Any] = {"metadata": "full", "jobs": 1, "verbose": 0}
-
-
 def file_flags() -> list[flags.Flag]:
     """One flag for each field of `Files`."""
     hints = get_type_hints(Files, include_extras=True)
-    names = [field.name for field in fields(Files)]
-    return [flags.flag(name, hints[name], _default(name, hints[name])) for name in names]
-
-
-def _default(name: str, hint: Any) -> Any:
-    if name == "output":
-        return flags.Flag.empty
-    return _DEFAULTS.get(name, False if hint.__origin__ is bool else None)
+    return [
+        flags.flag(field.name, hints[field.name], flags.Flag.empty if field.default is MISSING else field.default)
+        for field in fields(Files)
+    ]
 
 
 def files_of(given: dict[str, Any]) -> Files:
