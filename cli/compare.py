@@ -15,6 +15,7 @@ from photonet.color import ColorState
 from photonet.errors import InputError, UsageError
 from photonet.io import read as read_photo
 from photonet.io.atomic import check_target, write_atomic
+from photonet.io.icc import fitting
 from photonet.photo import Photo
 
 from .compare_crops import choose_crops, cut, measure_detail, preview, shrink
@@ -30,7 +31,6 @@ CROP_STEPS = (2, 3, 4, 5, 6, 8, 10, 12, 16, 20, 28, 40)
 PREVIEW_QUALITIES = (95, 92, 88, 84, 80, 75, 70, 62, 54, 45)
 FAIR = 6  # rather a smaller preview than one below the sixth quality
 MAX_ICC_BYTES = 8_192  # profiles of displays are smaller; those of scanners and printers would fill the page
-ICC_SPACES = {1: b"GRAY", 3: b"RGB "}  # bytes 16 to 20 of a profile, by channel count
 
 
 @dataclass(frozen=True)
@@ -147,7 +147,7 @@ def _usable_icc(photo: Photo) -> bytes | None:
     icc = photo.meta.icc
     if photo.state is not ColorState.SRGB or not icc or len(icc) > MAX_ICC_BYTES:
         return None
-    return icc if icc[16:20] == ICC_SPACES[photo.pixels.shape[2]] else None
+    return fitting(icc, photo.pixels.shape[2])[0]
 
 
 Images = tuple[Image.Image, Image.Image]

@@ -47,14 +47,20 @@ def _values(command: Any, table: Any, name: str, problems: list[str]) -> dict[st
         problems.append(f"[{name}] is not a table")
         return {}
     commands = getattr(command, "commands", {})
-    known = {flag.removeprefix("--"): parameter.name for parameter in command.params for flag in parameter.opts}
+    known = {flag.removeprefix("--"): (parameter.name, True) for parameter in command.params for flag in parameter.opts}
+    known |= {
+        flag.removeprefix("--"): (parameter.name, False)
+        for parameter in command.params
+        for flag in parameter.secondary_opts
+    }
     values: dict[str, Any] = {}
     for key, value in table.items():
         if key in commands:
             # a task that is not asked for was not built, and knows no flags
             values[key] = _values(commands[key], value, f"{name}.{key}", problems) if commands[key].params else {}
         elif key.replace("_", "-") in known:
-            values[known[key.replace("_", "-")]] = value
+            parameter, positive = known[key.replace("_", "-")]
+            values[parameter] = value if positive else not value
         else:
             problems.append(f"{name} has no flag --{key}")
     return values

@@ -11,7 +11,7 @@ import typer
 from photonet.engine.batch import Compute, Output, check_outputs, computed_depth, run_batch, warnings_of
 from photonet.engine.plan import Job, plan
 from photonet.errors import InputError, UsageError
-from photonet.io import FORMATS, Told, check_target, check_writable, pack, read, read_bytes
+from photonet.io import FORMATS, Told, check_target, check_writable, named, pack, read, read_bytes
 
 from . import flags
 from .console import bars
@@ -82,7 +82,7 @@ def files_of(given: dict[str, Any]) -> Files:
     found = Files(**{field.name: given.pop(field.name) for field in fields(Files)})
     if found.overwrite and found.skip_existing:
         raise UsageError("--overwrite and --skip-existing exclude each other")
-    if found.format is not None and found.format not in _writable():
+    if found.format is not None and not named(found.format).depths:
         raise UsageError(f"{found.format!r} cannot be written", "--format", f"choose one of: {', '.join(_writable())}")
     return found
 

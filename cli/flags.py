@@ -1,6 +1,7 @@
 """Flags that verbs share, and flags made from the fields of a pydantic model."""
 
 import inspect
+import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated, Any, TypeVar
 
@@ -34,7 +35,7 @@ QUIET = Annotated[bool, typer.Option("--quiet", "-q", help="Only errors.")]
 JSON = Annotated[bool, typer.Option("--json", help="JSON on stdout.")]
 
 
-CFA = Annotated[str | None, typer.Option(help="RAW: colors of the filter array, as in RGGB; replaces the file's own.")]
+CFA = Annotated[str | None, typer.Option(help="RAW: colors of the filter array as stored, before turning, as in RGGB.")]
 BLACK = Annotated[float | None, typer.Option(help="RAW: black level in the file's units.")]
 WHITE = Annotated[float | None, typer.Option(help="RAW: white level in the file's units.")]
 WB = Annotated[str | None, typer.Option("--wb", help="RAW: gains of red, green and blue, as in 1.9,1,1.4.")]
@@ -46,27 +47,29 @@ def told(
     cfa: str | None, black: float | None, white: float | None, wb: str | None, matrix: str | None, size: str | None
 ) -> Told:
     """What the flags say of a sensor."""
-    gains = _numbers(wb, ",", 3, "--wb")
-    shape = _numbers(size.lower() if size else None, "x", 2, "--size")
+    gains = _numbers(wb, 3, "--wb")
+    shape = re.fullmatch(r"(\d+)x(\d+)", size.lower()) if size is not None else None
+    if size is not None and shape is None:
+        raise UsageError(f"{size!r} is no width and height", "--size", "write 768x512")
     return Told(
         cfa,
         black,
         white,
         (gains[0], gains[1], gains[2]) if gains else None,
-        _numbers(matrix, ",", 9, "--matrix"),
-        (int(shape[0]), int(shape[1])) if shape else None,
+        _numbers(matrix, 9, "--matrix"),
+        (int(shape[1]), int(shape[2])) if shape else None,
     )
 
 
-def _numbers(text: str | None, separator: str, count: int, where: str) -> tuple[float, ...] | None:
+def _numbers(text: str | None, count: int, where: str) -> tuple[float, ...] | None:
     if text is None:
         return None
     try:
-        numbers = tuple(float(part) for part in text.split(separator))
+        numbers = tuple(float(part) for part in text.split(","))
     except ValueError:
         numbers = ()
     if len(numbers) != count:
-        raise UsageError(f"{text!r} is not {count} numbers with {separator!r} between them", where)
+        raise UsageError(f"{text!r} is not {count} numbers with commas between them", where)
     return numbers
 
 

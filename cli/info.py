@@ -62,7 +62,7 @@ def _describe(path: Path, told: Told) -> dict[str, Any]:
     from photonet.io import identify, read
 
     photo = read(path, told)
-    kind = "raw" if photo.sensor else identify(path).format
+    kind = "raw" if photo.sensor else identify(path, told).format
     return {
         "file": str(path),
         "format": kind,
@@ -82,7 +82,7 @@ def _sensor(sensor: Sensor) -> dict[str, Any]:
     levels = sorted({float(level) for level in sensor.black.flatten()})
     shot, read = sensor.noise or (None, None)
     return {
-        "cfa": "".join("RGB"[color] for color in sensor.cfa.flatten()),
+        "cfa": "".join("RGB"[color] for color in sensor.cfa.flatten()) if sensor.cfa.size > 1 else "none, linear RGB",
         "black": levels[0] if len(levels) == 1 else sensor.black.tolist(),
         "white": sensor.white,
         "white balance": [round(gain, 4) for gain in sensor.white_balance],

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from photonet.photo import Photo
 
-__all__ = ["read", "run", "write"]
+__all__ = ["develop", "read", "run", "write"]
 
 
 def run(
@@ -45,7 +45,7 @@ def run(
         options: of the task, as its flags are called.
 
     Returns:
-        The result in the depth and color state of the (first) input.
+        The result in the depth and color state of the (first) input; of a RAW picture developed for display, 16 bits.
 
     Raises:
         PhotonetError: a subclass says what was wrong: usage, input, weights or device.
@@ -72,6 +72,26 @@ def run(
     where = pick_device(device, precision)
     engine = Engine(definition, where, files, net=net, tile=tile, max_memory=max_memory * 1e9, strength=strength)
     return engine.run(photos, make_options(definition.options, options)).photo
+
+
+def develop(picture: "Photo | str | Path", **options: Any) -> "Photo":
+    """A RAW picture as a display picture, 16 bits.
+
+    Args:
+        picture: a Photo in state `mosaic` or `camera`, or a RAW file.
+        options: as the flags of `photonet develop` are called: exposure in stops or "auto", curve.
+
+    Raises:
+        PhotonetError: a subclass says what was wrong: usage, or input.
+    """
+    from photonet.engine.develop import Development
+    from photonet.engine.develop import develop as develop_photo
+    from photonet.engine.recipe import make_options
+    from photonet.io import read as read_file
+    from photonet.photo import Photo
+
+    photo = picture if isinstance(picture, Photo) else read_file(picture)
+    return develop_photo(photo, make_options(Development, options))
 
 
 def __getattr__(name: str) -> Any:

@@ -31,6 +31,9 @@ class ColorState(StrEnum):
     HDR = "hdr"  # linear, absolute scale known
 
 
+SENSOR_STATES = (ColorState.MOSAIC, ColorState.CAMERA)  # what a sensor recorded, before any rendering
+
+
 def _select(condition: Any, yes: Any, no: Any) -> Any:
     return np.where(condition, yes, no) if isinstance(yes, np.ndarray) else yes.where(condition, no)
 

@@ -1,10 +1,15 @@
 """From linear camera RGB to display values, step by step; `unprocess` holds the inverse of each step by the same name.
 
 Pictures are B 3 H W, 1.0 = white; nothing is clipped but where it is said.
+
+Source: Brooks et al., "Unprocessing Images for Learned Raw Denoising", CVPR 2019, section 3 (gamma, smooth step).
 """
 
+import numpy as np
 import torch
 from torch import Tensor
+
+from photonet.camera.mosaic import colors_of, demosaic
 
 GAMMA = 2.2
 DARKEST = 1e-8  # below it the slope of a power curve is infinite
@@ -28,7 +33,7 @@ def color_matrix(camera: Tensor, matrix: Tensor) -> Tensor:
     Args:
         matrix: B 3 3, or 3 3.
     """
-    return torch.einsum("...rc,bchw->brhw" if matrix.ndim == 2 else "brc,bchw->brhw", matrix, camera)
+    return torch.einsum("rc,bchw->brhw" if matrix.ndim == 2 else "brc,bchw->brhw", matrix, camera)
 
 
 def gamma(linear: Tensor) -> Tensor:
@@ -40,6 +45,31 @@ def tone_curve(display: Tensor) -> Tensor:
     """The smooth step 3x² - 2x³ on values in 0 to 1; what lies outside is clipped."""
     display = display.clamp(0, 1)
     return display * display * (3 - 2 * display)
+
+
+def mosaic_to_linear(sites: Tensor, cfa: np.ndarray, gains: Tensor, matrix: Tensor) -> Tensor:
+    """Linear sRGB of a mosaic: white balance, demosaicing, color matrix.
+
+    White balance never darkens, and what it lifts above the white level is clipped there: highlights stay neutral.
+
+    Args:
+        sites: B 1 H W, 1.0 = white level; its first site is the first of the period.
+        cfa: filter array.
+        gains: 3.
+        matrix: 3 3, camera RGB to linear sRGB.
+
+    Returns:
+        B 3 H W, not clipped below 0.
+    """
+    gains = (gains / gains.min()).to(sites)
+    balanced = sites * gains[colors_of(cfa, sites.shape[-2:], sites.device)]
+    return color_matrix(demosaic(balanced.clamp_max(1), cfa), matrix.to(sites))
+
+
+def camera_to_linear(camera: Tensor, gains: Tensor, matrix: Tensor) -> Tensor:
+    """As `mosaic_to_linear`, of camera RGB, B 3 H W, before white balance."""
+    gains = (gains / gains.min()).to(camera)
+    return color_matrix(white_balance(camera, gains[None]).clamp_max(1), matrix.to(camera))
 
 
 def process(camera: Tensor, gains: Tensor, matrix: Tensor) -> Tensor:

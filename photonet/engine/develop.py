@@ -1,5 +1,6 @@
 """RAW pictures developed for display, band by band."""
 
+from collections.abc import Callable
 from typing import Literal
 
 import numpy as np
@@ -9,15 +10,16 @@ from pydantic import Field, field_validator
 from torch import Tensor
 
 from photonet.camera import process
-from photonet.camera.mosaic import colors_of, demosaic
-from photonet.color import ColorState, srgb_encode
+from photonet.camera.mosaic import GREEN
+from photonet.color import SENSOR_STATES, ColorState, srgb_encode
 from photonet.engine.options import Options
 from photonet.errors import UsageError
 from photonet.photo import Photo, Sensor, full_scale
 
 BAND_PIXELS = 1 << 20  # that are float32 at a time
 MARGIN = 12  # rows beyond a band: whole periods of every filter array, more than demosaicing reaches
-BRIGHT_SHARE = 0.005  # of the sites that automatic exposure lets become white
+BRIGHT_SHARE = 0.005  # of the green values that automatic exposure lets become white
+DARK = 1e-6  # of white: a picture without light
 MOST_STOPS = 3.0  # that automatic exposure adds
 
 
@@ -41,61 +43,87 @@ PLAIN = Development.model_validate({})
 
 
 def displayed(photo: Photo) -> Photo:
-    """The photo itself, or a mosaic developed as it is by default."""
-    return develop(photo, PLAIN) if photo.state == ColorState.MOSAIC else photo
+    """The photo itself, or what a sensor recorded, developed as it is by default."""
+    return develop(photo, PLAIN) if photo.state in SENSOR_STATES else photo
 
 
 def for_network(photo: Photo, expects: ColorState) -> Photo:
-    """The photo, developed where it is a mosaic and the network expects none."""
-    return photo if expects == ColorState.MOSAIC else displayed(photo)
+    """The photo, developed where it is what a sensor recorded and the network expects something else.
+
+    For a linear network that is linear sRGB, without curve or exposure.
+    """
+    if photo.state not in SENSOR_STATES or photo.state == expects:
+        return photo
+    return linear(photo) if expects == ColorState.LINEAR else displayed(photo)
 
 
 def develop(photo: Photo, how: Development, dtype: DTypeLike = np.uint16) -> Photo:
-    """A mosaic as a display picture: white balance, demosaicing, color matrix, exposure, sRGB curve, tone.
-
-    White balance never darkens, and what it lifts above the white level is clipped there: highlights stay neutral.
+    """A RAW picture as a display picture: `linear`, then exposure, the sRGB curve and tone.
 
     Args:
-        photo: H W 1, in state `mosaic`, with its sensor.
+        photo: in state `mosaic`, H W 1, or `camera`, H W 3, with its sensor.
         dtype: of the result, np.uint8, np.uint16 or np.float32.
 
     Raises:
-        UsageError: it is no mosaic.
+        UsageError: it is no RAW picture.
     """
-    if photo.state != ColorState.MOSAIC or photo.sensor is None:
-        raise UsageError("only what a sensor recorded can be developed", photo.meta.source or "", "give a RAW file")
     gain = 2.0 ** (_automatic_stops(photo) if how.exposure == "auto" else float(how.exposure))
+
+    def render(light: Tensor) -> Tensor:
+        display = srgb_encode(light * gain)
+        return (process.base_curve(display) if how.curve else display).clamp(0, 1)
+
+    return photo.with_pixels(_by_bands(photo, render, np.dtype(dtype)), state=ColorState.SRGB, sensor=None)
+
+
+def linear(photo: Photo) -> Photo:
+    """A RAW picture in linear sRGB, float32: white balance, demosaicing, color matrix; clipped at white only.
+
+    Args:
+        photo: in state `mosaic`, H W 1, or `camera`, H W 3, with its sensor.
+
+    Raises:
+        UsageError: it is no RAW picture.
+    """
+    pixels = _by_bands(photo, lambda light: light, np.dtype(np.float32))
+    return photo.with_pixels(pixels, state=ColorState.LINEAR, sensor=None)
+
+
+def _by_bands(photo: Photo, render: Callable[[Tensor], Tensor], dtype: np.dtype) -> np.ndarray:
+    """Pixels H W 3: bands of linear sRGB, rendered."""
+    sensor = _sensor_of(photo)
+    gains, matrix = torch.tensor(sensor.white_balance), torch.from_numpy(sensor.matrix)
     pixels: np.ndarray = np.empty((photo.height, photo.width, 3), dtype)
-    white = full_scale(pixels.dtype)
+    white = full_scale(dtype)
     step = max(BAND_PIXELS // photo.width // MARGIN * MARGIN, MARGIN)
     for top in range(0, photo.height, step):
         bottom, first = min(top + step, photo.height), max(top - MARGIN, 0)
-        band = photo.pixels[first : min(bottom + MARGIN, photo.height)]
-        linear = camera_to_linear(torch.from_numpy(np.ascontiguousarray(band))[None, ..., 0][None], photo.sensor)
-        display = srgb_encode(linear * gain)
-        display = process.base_curve(display) if how.curve else display
-        values = display[0].permute(1, 2, 0)[top - first : bottom - first].clamp(0, 1) * white
+        band = np.ascontiguousarray(photo.pixels[first : min(bottom + MARGIN, photo.height)], np.float32)
+        recorded = torch.from_numpy(band).permute(2, 0, 1)[None] / photo.full_scale
+        if photo.state == ColorState.MOSAIC:
+            light = process.mosaic_to_linear(recorded, sensor.cfa, gains, matrix)
+        else:
+            light = process.camera_to_linear(recorded, gains, matrix)
+        values = render(light)[0].permute(1, 2, 0)[top - first : bottom - first] * white
         pixels[top:bottom] = (values.round() if white != 1 else values).numpy()
-    return photo.with_pixels(pixels, state=ColorState.SRGB, sensor=None)
+    return pixels
 
 
-def camera_to_linear(sites: Tensor, sensor: Sensor) -> Tensor:
-    """Linear sRGB of a mosaic.
-
-    Args:
-        sites: B 1 H W, 1.0 = white level; its first site is the first of the period.
-
-    Returns:
-        B 3 H W, not clipped below 0.
-    """
-    gains = torch.tensor(sensor.white_balance, dtype=sites.dtype)
-    gains = gains / gains.min()
-    balanced = sites * gains[colors_of(sensor.cfa, sites.shape[-2:])]
-    return process.color_matrix(demosaic(balanced.clamp_max(1), sensor.cfa), torch.from_numpy(sensor.matrix).to(sites))
+def _sensor_of(photo: Photo) -> Sensor:
+    if photo.state not in SENSOR_STATES or photo.sensor is None:
+        raise UsageError("only what a sensor recorded can be developed", photo.meta.source or "", "give a RAW file")
+    return photo.sensor
 
 
 def _automatic_stops(photo: Photo) -> float:
-    """Stops that make the brightest green sites white, none where they are."""
-    assert photo.sensor is not None
-    bright = float(np.quantile(photo.pixels[::3, ::3], 1 - BRIGHT_SHARE))  # an odd step meets every color
-    return float(np.clip(-np.log2(max(bright, 1e-6)), 0, MOST_STOPS))
+    """Stops that make the brightest green values white, none where they are."""
+    sensor = _sensor_of(photo)
+    if photo.state == ColorState.MOSAIC:
+        rows, columns = sensor.cfa.shape
+        greens = np.argwhere(sensor.cfa == GREEN)
+        values = np.concatenate([photo.pixels[row :: 2 * rows, column::columns].ravel() for row, column in greens])
+    else:
+        values = photo.pixels[::2, :, GREEN].ravel()
+    gain = sensor.white_balance[GREEN] / min(sensor.white_balance)
+    bright = float(np.quantile(values, 1 - BRIGHT_SHARE)) * gain / photo.full_scale
+    return float(np.clip(-np.log2(max(bright, DARK)), 0, MOST_STOPS))

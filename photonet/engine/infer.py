@@ -88,7 +88,8 @@ class Result:
     """A finished job.
 
     Args:
-        photo: the result, in the color state of the first photo of the job.
+        photo: the result, in the color state of the first photo of the job, or of its development where the network
+            wants that of a RAW picture.
         notes: for the report.
         network: that ran; empty where none did.
         weights: the beginning of their digest.

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from photonet.errors import InputError, UsageError
-from photonet.io import RAW_SUFFIXES, READABLE_SUFFIXES, WRITABLE_SUFFIXES, named, suffix_for
+from photonet.io import RAW_SUFFIXES, READABLE_SUFFIXES, WRITABLE_SUFFIXES, carries_note, named, suffix_for
 
 _TEMPLATE_FIELDS = ("dir", "stem", "task", "ext")
 
@@ -121,7 +121,7 @@ def plan(
     jobs = jobs_of(found)
     if "{" in output:
         earlier = _earlier_results(jobs)
-        jobs = jobs_of([one for one in found if not (one.in_folder and one.path.resolve() in earlier)])
+        jobs = jobs_of([one for one in found if not (one.in_folder and _is_result(one.path, earlier))])
     _refuse_inputs(jobs)
     return [job for job in jobs if _in_shard(job, shard)] if shard else jobs  # named first: alike on every machine
 
@@ -136,11 +136,17 @@ def _earlier_results(jobs: Sequence[Job]) -> set[Path]:
     return {job.output.resolve() for job in jobs if job.output.with_suffix("") != job.inputs[0].with_suffix("")}
 
 
+def _is_result(path: Path, results: set[Path]) -> bool:
+    """Whether a picture is where a result goes, and says itself that it is one: anything else may be an original."""
+    return path.resolve() in results and carries_note(path)
+
+
 def _in_shard(job: Job, shard: str) -> bool:
     match = re.fullmatch(r"(\d+)/(\d+)", shard)
     if not match or not 1 <= int(match[1]) <= int(match[2]):
         raise UsageError(f"{shard!r} is not a part like 2/8", "--shard")
-    number = int.from_bytes(sha256(job.inputs[0].name.encode()).digest()[:8], "big")
+    name = (job.below / job.inputs[0].name).as_posix()
+    number = int.from_bytes(sha256(name.encode()).digest()[:8], "big")
     return number % int(match[2]) == int(match[1]) - 1
 
 
@@ -150,10 +156,13 @@ def _place(job: Job, output: str, task: str, format: str | None, several: bool) 
     if "{" in output:
         fields = {"dir": str(source.parent), "stem": source.stem, "task": task, "ext": suffix}
         try:
-            return Path(output.replace(".{ext}", "{ext}").format(**fields))  # the ending brings its dot
+            path = Path(output.replace(".{ext}", "{ext}").format(**fields))  # the ending brings its dot
         except (KeyError, IndexError, ValueError, AttributeError, TypeError):
             names = " ".join(f"{{{name}}}" for name in _TEMPLATE_FIELDS)
             raise UsageError(f"the template {output!r} has unknown fields", "-o", f"use {names}") from None
+        if not path.name or path.is_dir():
+            raise UsageError(f"the template {output!r} names the folder {path}", "-o", "add /{stem}{ext}")
+        return path
     path = Path(output)
     if not _is_folder(output):
         if several:

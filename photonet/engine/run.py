@@ -43,7 +43,8 @@ class Run:
         step, steps: done, and in all.
         seconds: that it took so far, pauses left out.
         best: validation score of the weights that are kept.
-        losses: of the steps since the last line of the log.
+        terms: names of what the loss is made of.
+        losses: those terms, of the steps since the last line of the log.
         skipped: updates left out because the gradient was not finite.
     """
 
@@ -63,6 +64,7 @@ class Run:
     steps: int = 0
     seconds: float = 0
     best: float = float("-inf")
+    terms: tuple[str, ...] = ("loss",)
     losses: list[Tensor] = field(default_factory=list)
     skipped: int = 0
 
@@ -155,12 +157,15 @@ class Run:
             "steps": self.steps,
             "seconds": self.seconds,
             "best": self.best,
+            "terms": self.terms,
             "losses": self.losses,
             "skipped": self.skipped,
         }
         for name in names:
             torch.save(state, self.folder / f".{name}")
             os.replace(self.folder / f".{name}", self.folder / name)
+        if self._board:
+            self._board.flush()
 
     def restore(self) -> None:
         """Go on from the saved state.
@@ -179,6 +184,7 @@ class Run:
             tensor.copy_(state["ema"][name])
         self.step, self.seconds, self.best = state["step"], state["seconds"], state["best"]
         device = next(self.module.parameters()).device
+        self.terms = tuple(state["terms"])
         self.losses = [loss.to(device) for loss in state["losses"]]
         self.skipped = state.get("skipped", 0)
         self.steps = self.fitting_steps() if self.minutes else max(self.recipe.steps, self.step)

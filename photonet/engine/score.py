@@ -13,7 +13,7 @@ from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 from photonet.engine.data import Source, as_expected
 from photonet.engine.infer import Engine
 from photonet.engine.task import Baseline, Network, Task, Trial
-from photonet.errors import InputError
+from photonet.errors import InputError, UsageError
 from photonet.io import read
 from photonet.photo import Photo, full_scale
 
@@ -89,10 +89,15 @@ def trials_of(task: Task, options: Any, network: Network) -> list[Trial]:
     if task.trials is not None:
         return task.trials(options)
 
-    def degrade(clean: np.ndarray, number: int) -> np.ndarray:
+    make = network.pair
+    if make is None:
+        raise UsageError(f"{task.name} cannot spoil clean pictures by itself", "--data", "measure on --pairs")
+
+    def degrade(clean: np.ndarray, number: int) -> tuple[np.ndarray, np.ndarray]:
         batch = {"target": torch.from_numpy(clean).permute(2, 0, 1)[None]}
-        pair = network.pair(batch, torch.Generator().manual_seed(number), network.training())  # type: ignore[misc]
-        return pair["input"][0].permute(1, 2, 0).contiguous().numpy()
+        pair = make(batch, torch.Generator().manual_seed(number), network.training())
+        degraded, target = (pair[name][0].permute(1, 2, 0).contiguous().numpy() for name in ("input", "target"))
+        return degraded, target
 
     return [Trial("as trained", degrade)]
 
@@ -102,7 +107,9 @@ def spoiled(pictures: Sequence[Path], trials: Sequence[Trial], network: Network)
     for trial in trials:
         for number, path in enumerate(pictures):
             clean = _pixels(path, network)
-            yield Case(trial.name, path.name, trial.degrade(clean, number), clean, trial.options)
+            made = trial.degrade(clean, number)
+            degraded, target = made if isinstance(made, tuple) else (made, clean)
+            yield Case(trial.name, path.name, degraded, target, trial.options)
 
 
 def paired(sources: Sequence[Source], network: Network) -> Iterator[Case]:

@@ -154,12 +154,13 @@ class Trial:
 
     Args:
         name: "sigma 25".
-        degrade: clean picture H W C in 0 to 1 and its number (the seed) → the input, float32.
+        degrade: clean picture H W C in 0 to 1 and its number (the seed) → the input, float32; and what it is measured
+            against, where that is not the clean picture itself.
         options: of the run, beside those of the user.
     """
 
     name: str
-    degrade: Callable[[np.ndarray, int], np.ndarray]
+    degrade: Callable[[np.ndarray, int], np.ndarray | tuple[np.ndarray, np.ndarray]]
     options: Mapping[str, Any] = field(default_factory=dict)
 
 

@@ -100,11 +100,11 @@ def train(
         report,
         steps=recipe.steps,
     )
-    run.keep_recipe()
     if resume:
         run.restore()
     else:
         _sanity_check(run, fabric, banks[0])
+    run.keep_recipe()
     fit(run, fabric, model, banks, stop)
     return folder / WEIGHTS if run.first else None
 
@@ -140,9 +140,10 @@ def fit(run: Run, fabric: Fabric, model: Any, banks: tuple[Bank, Bank], stop: Ca
         if run.minutes and run.step - first_step >= 10 and run.step % 10 == 0:
             run.steps = fabric.broadcast(run.fitting_steps())
         if run.step % LOG_EVERY == 0:
-            loss = float(fabric.all_reduce(torch.stack(run.losses).mean()))  # type: ignore[arg-type]
+            means: Any = fabric.all_reduce(torch.stack(run.losses).mean(0))
             run.losses.clear()
-            line = {"step": run.step, "of": run.steps, "loss": round(loss, 4), "lr": rate}
+            terms = {name: round(mean, 4) for name, mean in zip(run.terms, means.tolist(), strict=True)}
+            line = {"step": run.step, "of": run.steps, **terms, "lr": rate}
             run.log(**line, **({"skipped": run.skipped} if run.skipped else {}), seconds=round(run.seconds, 1))
         # the first process decides: the clocks of the others may differ
         stopping, due = fabric.broadcast((stop(), time.monotonic() - saved > run.recipe.save_minutes * 60))
@@ -158,7 +159,7 @@ def fit(run: Run, fabric: Fabric, model: Any, banks: tuple[Bank, Bank], stop: Ca
 
 
 def _update(run: Run, fabric: Fabric, model: Any, bank: Bank) -> Tensor:
-    """One update of the weights; a gradient that is not finite is left out. Returns the loss."""
+    """One update of the weights; a gradient that is not finite is left out. Returns the terms of the loss."""
     recipe, total = run.recipe, torch.zeros((), device=fabric.device)
     for part in range(recipe.accumulate):
         number = (run.step * recipe.accumulate + part) * fabric.world_size + fabric.global_rank
@@ -166,7 +167,8 @@ def _update(run: Run, fabric: Fabric, model: Any, bank: Bank) -> Tensor:
         with fabric.no_backward_sync(model, enabled=part + 1 < recipe.accumulate):
             terms = run.network.loss(model, batch, run.progress)  # type: ignore[misc]
             fabric.backward(terms["loss"] / recipe.accumulate)
-        total += terms["loss"].detach() / recipe.accumulate
+        run.terms = tuple(terms)
+        total = total + torch.stack([term.detach().float() for term in terms.values()]) / recipe.accumulate
     parameters = list(run.module.parameters())
     norm = torch.nn.utils.clip_grad_norm_(parameters, recipe.clip) if recipe.clip else gradient_norm(parameters)
     if norm.isfinite():

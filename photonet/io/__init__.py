@@ -10,7 +10,7 @@ from photonet.io.metadata import Keep
 from photonet.io.reading import MAX_MEGAPIXELS, FormatInfo, identify, read, read_bytes
 from photonet.io.sensor import Told
 from photonet.io.writing import Packed, WriteReport, check_writable, encode, pack, working_dtype, write
-from photonet.io.xmp import read_note, with_note
+from photonet.io.xmp import carries_note, read_note, with_note
 
 __all__ = [
     "FORMATS",
@@ -24,6 +24,7 @@ __all__ = [
     "Packed",
     "Told",
     "WriteReport",
+    "carries_note",
     "check_folder",
     "check_target",
     "check_writable",

@@ -11,10 +11,10 @@ from typing import BinaryIO
 from photonet.errors import InputError
 from photonet.io import metadata, opencv, pillow
 from photonet.io.frame import Encoded, Frame, Header
+from photonet.io.xmp import MAX_SEGMENT_BYTES
 
 FULL_CHROMA_QUALITY = 90
 SUBSAMPLING_444, SUBSAMPLING_420 = 0, 2  # Pillow's numbers
-MAX_SEGMENT_BYTES = 65533 - 29  # a segment's length is 16 bits; the longest prefix (of XMP) takes 29
 
 END_OF_IMAGE = 0xD9
 MARKERS_WITHOUT_LENGTH = (0x01, 0xD8)

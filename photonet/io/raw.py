@@ -1,4 +1,4 @@
-"""RAW files as the sensor recorded them: mosaics in float32, black subtracted, 1.0 = white level, signed."""
+"""RAW files as the sensor recorded them, in float32, black subtracted, 1.0 = white level, signed."""
 
 import math
 from dataclasses import replace
@@ -10,12 +10,15 @@ import numpy as np
 from photonet.color import ColorState
 from photonet.errors import InputError, UsageError
 from photonet.io import metadata
+from photonet.io.dngtags import SUB_IFDS
 from photonet.io.frame import QUARTER_TURNS, Header
 from photonet.io.ifd import Directory, MalformedError, open_tiff, read_directory
-from photonet.io.rawkind import MAX_SUB_IFDS, SUB_IFDS
+from photonet.io.rawkind import MAX_SUB_IFDS
 from photonet.io.sensor import Told, sensor_of, sensor_told
 from photonet.photo import Exposure, Metadata, Photo, Sensor
 
+COLORS = 3
+SMALLEST_SIDE = 3  # of a mosaic that can be interpolated
 FLIP_TO_ORIENTATION = {0: 1, 3: 3, 5: 8, 6: 6}  # LibRaw's codes for half and quarter turns
 
 
@@ -27,20 +30,25 @@ def probe(stream: BinaryIO) -> Header:
         return Header(sizes.iwidth, sizes.iheight, orientation if orientation in QUARTER_TURNS else 1)
 
 
-def mosaic(stream: BinaryIO, source: Path | None, told: Told) -> Photo:
-    """The active area, H W 1, turned upright; its notes say what had to be assumed.
+def recorded(stream: BinaryIO, source: Path | None, told: Told) -> Photo:
+    """The active area, turned upright: a mosaic, H W 1, or of a linear DNG camera RGB, H W 3.
+
+    Its notes say what had to be assumed.
 
     EXIF comes along from RAW files that are built like a TIFF, else at least the exposure.
     """
     with _open(stream) as raw:
-        if raw.raw_image_visible is None or raw.num_colors != 3:
-            raise InputError("holds no mosaic of three colors", "", "photonet takes Bayer and X-Trans sensors")
+        values = raw.raw_image_visible
+        if values is None or raw.num_colors != COLORS or (raw.raw_pattern is None and values.ndim < COLORS):
+            fix = "photonet takes Bayer and X-Trans sensors, and linear DNGs"
+            raise InputError("holds neither a mosaic of three colors nor linear RGB", "", fix)
         notes: list[str] = []
         sensor = sensor_of(raw, _tags(stream), told, notes)
-        pixels = _normalized(raw.raw_image_visible, sensor)
+        pixels = _normalized(values if values.ndim == 2 else values[..., :COLORS], sensor)
         exposure, orientation = _exposure(raw), FLIP_TO_ORIENTATION.get(raw.sizes.flip, 1)
     meta = Metadata(exif=metadata.from_tiff(stream), exposure=exposure, source=source, notes=tuple(notes))
-    return upright(Photo(pixels, ColorState.MOSAIC, meta, sensor), orientation)
+    state = ColorState.MOSAIC if pixels.shape[2] == 1 else ColorState.CAMERA
+    return upright(Photo(pixels, state, meta, sensor), orientation)
 
 
 def headerless(stream: BinaryIO, source: Path | None, told: Told) -> Photo:
@@ -56,16 +64,27 @@ def headerless(stream: BinaryIO, source: Path | None, told: Told) -> Photo:
 
 
 def _normalized(values: np.ndarray, sensor: Sensor) -> np.ndarray:
-    height, width = values.shape
+    """Numbers of the file, H W or H W 3, as float32, H W 1 or H W 3: never twice in memory.
+
+    Raises:
+        InputError: the picture is smaller than its filter array.
+    """
     rows, columns = sensor.cfa.shape
-    black = np.tile(sensor.black.astype(np.float32), (-(-height // rows), -(-width // columns)))[:height, :width]
-    pixels = values - black
-    pixels *= 1 / (np.float32(sensor.white) - black)
-    return pixels[..., None]
+    height, width = values.shape[:2]
+    if min(height, width) < max(rows, columns, SMALLEST_SIDE if rows > 1 else 1):
+        raise InputError(f"{width}×{height} pixels are too few to tell colors from", "", "give a whole picture")
+    pixels = np.empty((height, width, values.shape[2] if values.ndim > 2 else 1), np.float32)
+    stacked = values.reshape(pixels.shape)
+    for row in range(rows):
+        for column in range(columns):
+            black, sites = np.float32(sensor.black[row, column]), pixels[row::rows, column::columns]
+            np.subtract(stacked[row::rows, column::columns], black, out=sites)
+            sites *= 1 / (np.float32(sensor.white) - black)
+    return pixels
 
 
 def upright(photo: Photo, orientation: int) -> Photo:
-    """A mosaic turned upright stays a mosaic, of a turned filter array."""
+    """What a sensor recorded, turned upright: a mosaic stays a mosaic, of a turned filter array."""
     turns = {1: 0, 3: 2, 6: 3, 8: 1}[orientation]
     if turns == 0:
         return photo

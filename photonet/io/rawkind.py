@@ -2,10 +2,9 @@
 
 from typing import BinaryIO
 
+from photonet.io.dngtags import CFA, DNG_VERSION, LINEAR_RAW, MAKE, PHOTOMETRIC, SUB_IFDS
 from photonet.io.ifd import Directory, MalformedError, open_tiff, read_directory
 
-PHOTOMETRIC, MAKE, SUB_IFDS, DNG_VERSION = 262, 271, 330, 50706
-CFA, LINEAR_RAW = 32803, 34892
 CR2_SIGNATURE = b"CR"  # at byte 8
 MAX_SUB_IFDS = 16
 

@@ -54,10 +54,12 @@ def read_bytes(data: bytes, name: str = "<data>", told: Told = NOTHING_TOLD) -> 
     return _read(io.BytesIO(data), name, None, told)
 
 
-def identify(path: Path | str) -> FormatInfo:
+def identify(path: Path | str, told: Told = NOTHING_TOLD) -> FormatInfo:
     """Format and size of a picture, without decoding it."""
     path = Path(path)
     with _opened(path) as stream:
+        if told.size and _is_headerless(stream, str(path), told):
+            return FormatInfo("raw", *told.size)
         kind = detect(stream, str(path))
         return FormatInfo(kind.name, *_probe(kind, stream, str(path)).upright)
 
@@ -82,16 +84,30 @@ def _opened(path: Path) -> BinaryIO:
 
 
 def _read(stream: BinaryIO, name: str, source: Path | None, told: Told) -> Photo:
-    if told.size and name.lower().endswith(HEADERLESS_SUFFIX):
+    if _is_headerless(stream, name, told):
         return _guarded(lambda: raw.headerless(stream, source, told), FORMATS["raw"], name)
     kind = detect(stream, name)
     _probe(kind, stream, name)
     stream.seek(0)
     if kind.name == "raw":
-        return _guarded(lambda: raw.mosaic(stream, source, told), kind, name)
+        return _guarded(lambda: raw.recorded(stream, source, told), kind, name)
     frame = _guarded(lambda: kind.codec.decode(stream), kind, name)
     _check_finite(frame, name)
+    if told != NOTHING_TOLD:
+        frame = replace(frame, notes=(*frame.notes, "no RAW file: what was told of a sensor has no effect"))
     return _photo(frame, source)
+
+
+def _is_headerless(stream: BinaryIO, name: str, told: Told) -> bool:
+    """Whether to take a stream for bare sensor values: the user told their size, and they are no known file."""
+    if not told.size or name.lower().endswith(HEADERLESS_SUFFIX):
+        return told.size is not None
+    try:
+        detect(stream, name)
+    except InputError:
+        stream.seek(0)
+        return True
+    return False
 
 
 def _probe(kind: Format, stream: BinaryIO, name: str) -> Header:

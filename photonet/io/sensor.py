@@ -8,11 +8,12 @@ import numpy as np
 
 from photonet.color import SRGB_TO_XYZ
 from photonet.errors import InputError, UsageError
+from photonet.io.dngtags import COLOR_MATRIX_1, COLOR_MATRIX_2, NOISE_PROFILE
 from photonet.io.ifd import Entry
 from photonet.photo import Sensor
 
-COLOR_MATRIX_1, COLOR_MATRIX_2, NOISE_PROFILE = 50721, 50722, 51041
-LETTERS = "RGB"
+LETTERS, GREEN = "RGB", 1
+LARGEST_GAIN = 1000.0  # of a white balance; what lies beyond is damage
 SINGULAR = 1e-6  # determinant of a color matrix that is none
 BITS = 14  # of a headerless file whose white level nobody told
 
@@ -46,7 +47,7 @@ def sensor_of(raw: Any, tags: Mapping[int, Entry], told: Told, notes: list[str])
         notes: gets what had to be assumed.
     """
     cfa = _parsed_cfa(told.cfa) if told.cfa else _period(raw)
-    gains = told.white_balance or _white_balance(raw, notes)
+    gains = _told_gains(told) or _white_balance(raw, notes)
     return _checked(
         Sensor(
             cfa=cfa,
@@ -55,7 +56,8 @@ def sensor_of(raw: Any, tags: Mapping[int, Entry], told: Told, notes: list[str])
             white_balance=gains,
             xyz_to_camera=_xyz_to_camera(raw, tags, told, gains, notes),
             noise=_noise(tags.get(NOISE_PROFILE)),
-        )
+        ),
+        told,
     )
 
 
@@ -63,6 +65,8 @@ def sensor_told(told: Told, notes: list[str]) -> Sensor:
     """The sensor of a headerless file; `notes` gets what the user did not tell."""
     if told.cfa is None:
         notes.append("assumed --cfa RGGB")
+    if told.black is None:
+        notes.append("assumed --black 0")
     if told.white is None:
         notes.append(f"assumed --white {2**BITS - 1}")
     if told.white_balance is None:
@@ -72,15 +76,26 @@ def sensor_told(told: Told, notes: list[str]) -> Sensor:
         Sensor(
             cfa=cfa,
             black=np.full(cfa.shape, told.black or 0.0),
-            white=told.white or 2.0**BITS - 1,
-            white_balance=told.white_balance or (1.0, 1.0, 1.0),
+            white=2.0**BITS - 1 if told.white is None else told.white,
+            white_balance=_told_gains(told) or (1.0, 1.0, 1.0),
             xyz_to_camera=_nine(told.matrix) if told.matrix else _unknown(notes),
-        )
+        ),
+        told,
     )
 
 
+def _told_gains(told: Told) -> tuple[float, float, float] | None:
+    """The user's white balance with green at 1; one that is no white balance is left for `_checked`."""
+    if told.white_balance is None or not 0 < told.white_balance[1] < np.inf:
+        return told.white_balance
+    red, green, blue = told.white_balance
+    return red / green, 1.0, blue / green
+
+
 def _period(raw: Any) -> np.ndarray:
-    """Color indices of one period, both greens as 1."""
+    """Color indices of one period, both greens as 1; a single 1 for a file with three colors in every pixel."""
+    if raw.raw_pattern is None:
+        return np.array([[GREEN]])
     size = raw.raw_pattern.shape
     indices = raw.raw_colors_visible[: size[0], : size[1]]
     letters = raw.color_desc.decode()
@@ -89,13 +104,15 @@ def _period(raw: Any) -> np.ndarray:
 
 def _parsed_cfa(letters: str) -> np.ndarray:
     side = {4: 2, 36: 6}.get(len(letters))
-    if side is None or set(letters.upper()) - set(LETTERS):
+    if side is None or set(letters.upper()) != set(LETTERS):
         raise UsageError(f"{letters!r} is no filter array", "--cfa", "write RGGB, BGGR, GRBG, GBRG, or 36 letters")
     return np.array([LETTERS.index(letter) for letter in letters.upper()]).reshape(side, side)
 
 
 def _black(raw: Any, shape: tuple[int, ...]) -> np.ndarray:
     levels = np.array(raw.black_level_per_channel, float)
+    if raw.raw_pattern is None:
+        return levels[:1, None]
     return levels[raw.raw_colors_visible[: shape[0], : shape[1]]]
 
 
@@ -111,22 +128,24 @@ def _white_balance(raw: Any, notes: list[str]) -> tuple[float, float, float]:
 
 
 def _xyz_to_camera(
-    raw: Any, tags: Mapping[int, Entry], told: Told, gains: Sequence[float], notes: list[str]
+    raw: Any, tags: Mapping[int, Entry], told: Told, as_shot: Sequence[float], notes: list[str]
 ) -> np.ndarray:
-    """From the user, LibRaw's table, the DNG, or LibRaw's own choice of a camera RGB to sRGB matrix."""
+    """From the user, the DNG, LibRaw's table, or LibRaw's own choice of a camera RGB to sRGB matrix."""
     if told.matrix is not None:
         return _nine(told.matrix)
-    known = np.array(raw.rgb_xyz_matrix, float)[:3]
-    if known.any():
-        return known
     for tag in (COLOR_MATRIX_2, COLOR_MATRIX_1):
         if tag in tags and len(tags[tag].numbers) == 9:
             return _nine(tags[tag].numbers)
+    known = np.array(raw.rgb_xyz_matrix, float)[:3]
+    if known.any():
+        return known
     developed = np.array(raw.color_matrix, float)[:3, :3]
     if not developed.any():
         return _unknown(notes)
     # it takes balanced values: the gains that balance daylight are part of a ColorMatrix
-    return np.linalg.inv(np.array(SRGB_TO_XYZ) @ developed) / np.array(gains)[:, None]
+    daylight = np.array(raw.daylight_whitebalance[:3], float)
+    gains = daylight / daylight[1] if (daylight > 0).all() else np.array(as_shot)
+    return np.linalg.inv(np.array(SRGB_TO_XYZ) @ developed) / gains[:, None]
 
 
 def _nine(numbers: Sequence[float]) -> np.ndarray:
@@ -149,14 +168,26 @@ def _noise(entry: Entry | None) -> tuple[float, float] | None:
     return (float(shot), float(read)) if np.isfinite(pairs).all() and shot >= 0 and read >= 0 else None
 
 
-def _checked(sensor: Sensor) -> Sensor:
+def _checked(sensor: Sensor, told: Told) -> Sensor:
+    """The sensor.
+
+    Raises:
+        UsageError: it cannot be right, and the user told something of it.
+        InputError: it cannot be right, as the file has it.
+    """
     problems = []
-    if not (sensor.black < sensor.white).all():
+    if set(sensor.cfa.flatten()) != {0, 1, 2} and sensor.cfa.size > 1:
+        problems.append("the filter array lacks a color")
+    if not (np.isfinite(sensor.black).all() and np.isfinite(sensor.white)):
+        problems.append("black or white is not a finite number")
+    elif not (sensor.black < sensor.white).all():
         problems.append(f"black {sensor.black.max():g} is not below white {sensor.white:g}")
-    if not all(np.isfinite(sensor.white_balance)) or min(sensor.white_balance) <= 0:
-        problems.append(f"white balance {sensor.white_balance} is not positive")
+    if not all(1 / LARGEST_GAIN <= gain <= LARGEST_GAIN for gain in sensor.white_balance):
+        problems.append(f"white balance {sensor.white_balance} is none")
     if not np.isfinite(sensor.xyz_to_camera).all() or abs(np.linalg.det(sensor.xyz_to_camera)) < SINGULAR:
         problems.append("the color matrix cannot be inverted")
-    if problems:
-        raise InputError("; ".join(problems), "", "--black, --white, --wb and --matrix replace what the file says")
-    return sensor
+    if not problems:
+        return sensor
+    was_told = told != Told(size=told.size)
+    fix = "check what you told" if was_told else "--black, --white, --wb and --matrix replace what the file says"
+    raise (UsageError if was_told else InputError)("; ".join(problems), "", fix)

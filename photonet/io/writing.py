@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from photonet.color import ColorState, srgb_decode, srgb_encode
+from photonet.color import SENSOR_STATES, ColorState, srgb_decode, srgb_encode
 from photonet.errors import PhotonetError, UsageError
 from photonet.io import icc as profiles
 from photonet.io.atomic import check_target, write_atomic
@@ -21,7 +21,6 @@ PHOTO_DEPTHS = {"uint8": 8, "uint16": 16, "float32": 32}
 DISPLAY_DTYPES: dict[int, type] = {8: np.uint8, 16: np.uint16, 32: np.float32}
 LINEAR_DTYPES: dict[int, type] = {16: np.float16, 32: np.float32}
 LINEAR_STATES = (ColorState.LINEAR, ColorState.HDR)
-SENSOR_STATES = (ColorState.MOSAIC, ColorState.CAMERA)  # of 10 to 14 bits, whatever they are held in
 WRITABLE_STATES = (ColorState.SRGB, *LINEAR_STATES)
 
 
@@ -118,6 +117,7 @@ def working_dtype(photo: Photo, path: Path | None, *, format: str | None, bit_de
     """The depth to compute in for a file: its own where it keeps more bits than the photo has, and never fewer."""
     kind = writable(path, format)
     depth = 32 if kind.linear else _depth(photo, kind, bit_depth)
+    # sensors have 10 to 14 bits, whatever they are held in
     own = np.dtype(np.uint16) if photo.state in SENSOR_STATES else photo.pixels.dtype
     return max(own, np.dtype(DISPLAY_DTYPES[depth]), key=lambda dtype: dtype.itemsize)
 
@@ -159,7 +159,8 @@ def _pack(photo: Photo, kind: Format, bit_depth: int | None, quality: int | None
 
 def _refuse_unfit(photo: Photo, kind: Format) -> None:
     if photo.state not in WRITABLE_STATES:
-        raise UsageError(f"a picture in state {photo.state.value} cannot be written", "", "Convert it to linear first.")
+        fix = "photonet.develop makes a picture of it." if photo.sensor else "Convert it to linear first."
+        raise UsageError(f"a picture in state {photo.state.value} cannot be written", "", fix)
     if kind.max_side and max(photo.width, photo.height) > kind.max_side:
         what = f"{kind.name} holds no more than {kind.max_side} pixels a side, not {photo.width} x {photo.height}"
         raise UsageError(what, "", "Write a PNG or a TIFF.")

@@ -1,12 +1,15 @@
 """photonet's own note in an XMP packet: which network, with which weights, made a picture."""
 
+import mmap
 import re
 from collections.abc import Mapping
 from html import unescape
+from pathlib import Path
 from xml.sax.saxutils import quoteattr
 
 NAMESPACE = "urn:photonet:1#"
 TOOLKIT = b'x:xmptk="photonet"'  # marks a packet that holds nothing else
+MAX_SEGMENT_BYTES = 65533 - 29  # of a JPEG: its length is 16 bits; the longest prefix (of XMP) takes 29
 _RDF = "http://www.w3.org/1999/02/22-rdf-syntax-ns#"
 _NOTE = re.compile(rb'\s*<rdf:Description rdf:about="" xmlns:photonet="urn:photonet:1#"[^<>]*/>')
 _FIELD = re.compile(r'photonet:(\w+)=("[^"]*"|\'[^\']*\')')
@@ -16,7 +19,7 @@ _END = re.compile(rb"\s*</rdf:RDF\s*>")
 def with_note(packet: bytes | None, fields: Mapping[str, str]) -> bytes:
     """The packet with a note in place of an earlier one; every other byte stays. A new packet where there is none.
 
-    A packet whose end cannot be found (UTF-16, damaged) is given back as it is.
+    A packet whose end cannot be found (UTF-16, damaged), or that would outgrow a JPEG's segment, comes back as it is.
 
     Args:
         fields: name → text; names are made of letters and digits.
@@ -31,7 +34,8 @@ def with_note(packet: bytes | None, fields: Mapping[str, str]) -> bytes:
     if not ends:
         return packet
     at = ends[-1].start()
-    return without[:at] + note + without[at:]
+    noted = without[:at] + note + without[at:]
+    return packet if len(noted) > MAX_SEGMENT_BYTES >= len(packet) else noted
 
 
 def read_note(packet: bytes | None) -> dict[str, str]:
@@ -40,6 +44,15 @@ def read_note(packet: bytes | None) -> dict[str, str]:
     if found is None:
         return {}
     return {name: unescape(text[1:-1]) for name, text in _FIELD.findall(found[0].decode("utf-8", "replace"))}
+
+
+def carries_note(path: Path) -> bool:
+    """Whether a file holds photonet's note; no format compresses XMP."""
+    try:
+        with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+            return content.find(NAMESPACE.encode()) >= 0
+    except (OSError, ValueError):  # an empty file cannot be mapped
+        return False
 
 
 def is_own(packet: bytes | None) -> bool:

@@ -103,7 +103,7 @@ def pool_levels(estimate: Tensor) -> Tensor:
 
     Source: Paule and Mandel, "Consensus Values and Weighting Factors", J. Res. Natl. Bur. Stand. 1982.
     """
-    location, log_scale = estimate.double().chunk(2, 1)
+    location, log_scale = estimate.float().chunk(2, 1)
     variance = 2 * (2 * log_scale).exp()  # of a Laplace distribution
     spread = torch.full_like(variance[..., :1, :1], LEAST_SPREAD)
     for _ in range(POOLING_STEPS):

@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from photonet.camera import process, unprocess
+from photonet.camera.mosaic import BAYER, XTRANS
 from photonet.camera.unprocess import Camera, draw_camera
 
 
@@ -91,3 +92,16 @@ def test_same_seed_same_camera():
     one, other = (draw_camera(2, torch.Generator().manual_seed(3)) for _ in range(2))
     assert torch.equal(one.gains, other.gains)
     assert isinstance(one, Camera)
+
+
+def test_gradient_of_a_mosaic(generator):
+    sites = torch.rand(1, 1, 6, 6, dtype=torch.float64, generator=generator) * 0.4
+    gains, matrix = torch.tensor([2.0, 1.0, 1.5]), torch.eye(3)
+    develop = lambda x: process.mosaic_to_linear(x, BAYER["RGGB"], gains, matrix)  # noqa: E731
+    assert torch.autograd.gradcheck(develop, sites.requires_grad_())
+
+
+def test_mosaics_are_developed_where_they_are():
+    on_meta = torch.empty(1, 1, 6, 6, device="meta")
+    gains, matrix = torch.ones(3, device="meta"), torch.eye(3, device="meta")
+    assert process.mosaic_to_linear(on_meta, XTRANS, gains, matrix).device.type == "meta"

@@ -74,3 +74,11 @@ def test_missing_file(photonet: Command, photo: Path, tmp_path: Path):
     done = photonet("--config", tmp_path / "gone.toml", "denoise", photo, "-o", tmp_path / "out.png")
     assert done.code == 2
     assert "gone.toml" in done.err
+
+
+def test_negative_flags(photonet: Command, photo: Path, tmp_path: Path, config):
+    path = config("[denoise]\nkeep-going = true\n")
+    assert photonet("--config", path, "denoise", photo, "-o", tmp_path / "out.png").code == 0
+    path = config("[denoise]\nkeep-going = false\n")
+    done = photonet("--config", path, "denoise", tmp_path / "gone.png", photo, "-o", f"{tmp_path}/all/")
+    assert done.code == 3

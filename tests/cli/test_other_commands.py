@@ -97,6 +97,8 @@ class TestInfo:
         ("flags", "word"),
         [
             (["--size", "6"], "--size"),
+            (["--size", "nanx4"], "--size"),
+            (["--size", "6.5x4"], "--size"),
             (["--size", "6x4", "--wb", "1,2"], "--wb"),
             (["--size", "6x4", "--matrix", "1,2,x"], "--matrix"),
             (["--size", "6x5"], "--size"),

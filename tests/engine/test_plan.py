@@ -130,8 +130,28 @@ def test_results_of_the_same_template_are_no_inputs(template, made, files):
     files("in/a.jpg", "in/a.png", "in/sub/b.tif")
     first = outputs(["in"], template, format="png", recursive=True)
     assert sorted(first.values()) == made
-    files(*made)
+    for name in made:
+        files(name)
+        Path(name).write_bytes(b"...urn:photonet:1#...")
     assert outputs(["in"], template, format="png", recursive=True) == first
+
+
+def test_error_an_original_where_a_result_goes(files):
+    """Only what says itself that it is a result may be left out, and replaced."""
+    files("in/a.jpg", "in/a_denoise.jpg")
+    with pytest.raises(UsageError, match="would replace an input"):
+        outputs(["in"], "{dir}/{stem}_{task}{ext}")
+
+
+@pytest.mark.parametrize("template", ["{dir}", "{dir}/", "."])
+def test_error_a_template_without_a_name(template, files):
+    files("in/a.jpg", "a.jpg")
+    if "{" in template:
+        with pytest.raises(UsageError, match="names the folder"):
+            outputs(["a.jpg"], template)
+    else:
+        with pytest.raises(UsageError, match="would replace an input"):
+            outputs(["a.jpg"], template)
 
 
 def test_error_originals_are_no_results(files):
@@ -197,6 +217,13 @@ def test_shards_do_not_depend_on_where_files_lie(files):
     files(*(f"in/{name}" for name in NAMES), *(f"elsewhere/{name}" for name in NAMES))
     here, there = (outputs([folder], "out/", shard="2/3").values() for folder in ("in", "elsewhere"))
     assert list(here) == list(there)
+
+
+def test_shards_of_pictures_with_one_name(files):
+    files(*(f"in/{number}/a.jpg" for number in range(40)))
+    counts = [len(outputs(["in"], "out/", shard=f"{number}/2", recursive=True)) for number in (1, 2)]
+    assert sum(counts) == 40
+    assert min(counts) > 8
 
 
 def test_shards_name_their_outputs_as_one_machine_would(files):

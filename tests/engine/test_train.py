@@ -162,6 +162,8 @@ def test_pictures_for_tensorboard(trained: Trainer, tmp_path: Path, monkeypatch:
         def add_scalar(self, name: str, value: float, step: int) -> None:
             self.names.add(name)
 
+        def flush(self) -> None: ...
+
     board = Board()
     monkeypatch.setattr(Run, "_board", board)
     trained(tmp_path / "run", steps=50)

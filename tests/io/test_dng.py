@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import tifffile
+from PIL import Image
 
 from photonet import io
 from photonet.color import SRGB_TO_XYZ, ColorState
@@ -74,19 +75,33 @@ def test_libraw_develops_it(tmp_path):
 
 
 def test_linear_camera_colors(tmp_path):
-    pixels = np.random.default_rng(0).random((16, 20, 3), np.float32)
+    pixels = np.random.default_rng(0).random((32, 48, 3), np.float32)
     photo = Photo(pixels, ColorState.CAMERA, sensor=sensor())
     write_dng(photo, tmp_path / "a.dng")
     with tifffile.TiffFile(tmp_path / "a.dng") as file:
         page = file.pages[0]
         assert (page.photometric, page.samplesperpixel) == (34892, 3)
         np.testing.assert_allclose((page.asarray() - 2048.0) / (62000 - 2048), pixels, atol=1e-5)
+        assert page.tags[50714].value == (2048,) * 3  # one level for each color
+    back = read(tmp_path / "a.dng")
+    assert (back.state, back.sensor.cfa.shape) == (ColorState.CAMERA, (1, 1))
+    np.testing.assert_allclose(back.pixels, pixels, atol=1e-5)
+    assert back.sensor.white_balance == pytest.approx(photo.sensor.white_balance, rel=1e-4)
 
 
-def test_exif_comes_along(exif, tmp_path):
-    photo = replace(mosaic(), meta=Metadata(exif=exif(1)))
-    write_dng(photo, tmp_path / "a.dng")
-    assert read(tmp_path / "a.dng").meta.exif is not None
+def test_exif_comes_along_and_changes_no_color(tmp_path):
+    """LibRaw has a matrix of its own for this camera: that of the file wins."""
+    exif = Image.Exif()
+    exif.update({271: "Canon", 272: "Canon EOS 5D Mark III"})
+    write_dng(replace(mosaic(), meta=Metadata(exif=exif.tobytes()[6:])), tmp_path / "a.dng")
+    back = read(tmp_path / "a.dng")
+    assert b"5D Mark III" in back.meta.exif
+    np.testing.assert_allclose(back.sensor.xyz_to_camera, MATRIX, atol=1e-5)
+
+
+def test_16_bits_of_a_mosaic():
+    whole = replace(mosaic(), pixels=np.full((4, 4, 1), 65535, np.uint16))
+    assert encode_dng(whole).data == encode_dng(replace(whole, pixels=np.ones((4, 4, 1), np.float32))).data
 
 
 def test_what_is_beyond_the_range_is_counted():
@@ -159,15 +174,52 @@ class TestTold:
         ("told", "words"),
         [
             (Told(black=20000, size=(6, 4)), "is not below white"),
-            (Told(white_balance=(0.0, 1.0, 1.0), size=(6, 4)), "is not positive"),
-            (Told(white_balance=(float("nan"), 1.0, 1.0), size=(6, 4)), "is not positive"),
+            (Told(white=float("inf"), size=(6, 4)), "not a finite number"),
+            (Told(black=float("nan"), size=(6, 4)), "not a finite number"),
+            (Told(white=0.0, size=(6, 4)), "is not below white"),
+            (Told("RRGG", size=(6, 4)), "no filter array"),
+            (Told(white_balance=(0.0, 1.0, 1.0), size=(6, 4)), "white balance"),
+            (Told(white_balance=(1.0, 0.0, 1.0), size=(6, 4)), "white balance"),
+            (Told(white_balance=(float("nan"), 1.0, 1.0), size=(6, 4)), "white balance"),
             (Told(matrix=(1.0,) * 9, size=(6, 4)), "cannot be inverted"),
             (Told(matrix=(float("nan"),) * 9, size=(6, 4)), "cannot be inverted"),
         ],
     )
     def test_error_absurd(self, headerless, told, words):
-        with pytest.raises(InputError, match=words):
+        with pytest.raises(UsageError, match=words):
             read(headerless, told)
+
+    def test_error_no_size_for_colors(self, tmp_path):
+        (tmp_path / "a.raw").write_bytes(bytes(8))
+        with pytest.raises(InputError, match="too few"):
+            read(tmp_path / "a.raw", Told(size=(2, 2)))
+
+    def test_gains_are_relative_to_green(self, headerless):
+        photo = read(headerless, Told(white_balance=(2.0, 2.0, 3.0), size=(6, 4)))
+        assert photo.sensor.white_balance == (1.0, 1.0, 1.5)
+
+    def test_a_pipe_has_no_name(self, headerless):
+        photo = io.read_bytes(headerless.read_bytes(), "stdin", Told(size=(6, 4)))
+        assert photo.pixels.shape == (4, 6, 1)
+        assert io.identify(headerless, Told(size=(6, 4))) == io.FormatInfo("raw", 6, 4)
+
+    def test_no_effect_on_other_files(self, tmp_path):
+        io.write(Photo(np.zeros((4, 4, 3), np.uint8)), tmp_path / "a.png")
+        assert any("no effect" in note for note in read(tmp_path / "a.png", Told(black=5.0)).meta.notes)
+        assert read(tmp_path / "a.png").meta.notes == ()
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"white_balance": (2e-4, 1.0, 1.0)}, "white balance"),
+        ({"xyz_to_camera": np.ones((3, 3))}, "cannot be inverted"),
+    ],
+)
+def test_error_absurd_fields(changes, words, tmp_path):
+    write_dng(mosaic(**changes), tmp_path / "a.dng")
+    with pytest.raises(InputError, match=words):
+        read(tmp_path / "a.dng")
 
 
 @pytest.mark.parametrize("content", [b"", b"text", bytes(3000)])

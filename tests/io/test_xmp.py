@@ -1,9 +1,13 @@
 """photonet's note in XMP packets."""
 
+from dataclasses import replace
+
+import numpy as np
 import pytest
 
-from photonet.io import read_note, with_note
-from photonet.io.xmp import is_own
+from photonet.io import carries_note, read_note, with_note, write
+from photonet.io.xmp import MAX_SEGMENT_BYTES, is_own
+from photonet.photo import Metadata, Photo
 
 FOREIGN = (
     b'<?xpacket begin="\xef\xbb\xbf" id="W5M0MpCehiHzreSzNTczkc9d"?><x:xmpmeta xmlns:x="adobe:ns:meta/">'
@@ -52,3 +56,19 @@ def test_own_packets():
     assert is_own(with_note(None, FIELDS))
     assert not is_own(with_note(FOREIGN, FIELDS))
     assert not is_own(None)
+
+
+def test_a_packet_that_just_fits_a_jpeg_stays(tmp_path):
+    large = FOREIGN + b" " * (MAX_SEGMENT_BYTES - len(FOREIGN))
+    assert with_note(large, FIELDS) == large
+    assert read_note(with_note(large[: -len(with_note(FOREIGN, FIELDS))], FIELDS)) == FIELDS
+
+
+def test_files_that_carry_the_note(tmp_path):
+    assert not carries_note(tmp_path / "gone.png")
+    for name in ("a.jpg", "a.png", "a.tif", "a.webp"):
+        photo = Photo(np.zeros((8, 8, 3), np.uint8))
+        write(photo, tmp_path / name)
+        assert not carries_note(tmp_path / name)
+        write(replace(photo, meta=Metadata(xmp=with_note(None, FIELDS))), tmp_path / name, overwrite=True)
+        assert carries_note(tmp_path / name)
