@@ -209,16 +209,9 @@ class TestTold:
         assert read(tmp_path / "a.png").meta.notes == ()
 
 
-@pytest.mark.parametrize(
-    ("changes", "words"),
-    [
-        ({"white_balance": (2e-4, 1.0, 1.0)}, "white balance"),
-        ({"xyz_to_camera": np.ones((3, 3))}, "cannot be inverted"),
-    ],
-)
-def test_error_absurd_fields(changes, words, tmp_path):
-    write_dng(mosaic(**changes), tmp_path / "a.dng")
-    with pytest.raises(InputError, match=words):
+def test_error_absurd_matrix(tmp_path):
+    write_dng(mosaic(xyz_to_camera=np.ones((3, 3))), tmp_path / "a.dng")
+    with pytest.raises(InputError, match="cannot be inverted"):
         read(tmp_path / "a.dng")
 
 
