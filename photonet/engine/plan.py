@@ -11,7 +11,7 @@ from typing import NamedTuple
 from photonet.errors import InputError, UsageError
 from photonet.io import RAW_SUFFIXES, READABLE_SUFFIXES, WRITABLE_SUFFIXES, carries_note, named, suffix_for
 
-_TEMPLATE_FIELDS = ("dir", "stem", "task", "ext")
+_TEMPLATE_FIELD = re.compile(r"\{(dir|stem|task|ext)\}")
 
 
 @dataclass(frozen=True)
@@ -155,11 +155,10 @@ def _place(job: Job, output: str, task: str, format: str | None, several: bool) 
     suffix = suffix_for(format) if format else _kept_suffix(source)
     if "{" in output:
         fields = {"dir": str(source.parent), "stem": source.stem, "task": task, "ext": suffix}
-        try:
-            path = Path(output.replace(".{ext}", "{ext}").format(**fields))  # the ending brings its dot
-        except (KeyError, IndexError, ValueError, AttributeError, TypeError):
-            names = " ".join(f"{{{name}}}" for name in _TEMPLATE_FIELDS)
-            raise UsageError(f"the template {output!r} has unknown fields", "-o", f"use {names}") from None
+        if set("{}") & set(_TEMPLATE_FIELD.sub("", output)):
+            raise UsageError(f"the template {output!r} has unknown fields", "-o", "use {dir} {stem} {task} {ext}")
+        template = output.replace(".{ext}", "{ext}")  # the ending brings its dot
+        path = Path(_TEMPLATE_FIELD.sub(lambda match: fields[match[1]], template))
         if not path.name or path.is_dir():
             raise UsageError(f"the template {output!r} names the folder {path}", "-o", "add /{stem}{ext}")
         return path

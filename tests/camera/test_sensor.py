@@ -7,6 +7,8 @@ import torch
 
 from photonet.camera.sensor import (
     HIGH_ISO_CAMERAS,
+    HighIsoCamera,
+    LogLine,
     ShotRead,
     add_high_iso,
     add_shot_read,
@@ -86,8 +88,19 @@ def test_high_iso_noise(camera):
     assert (dark < 0).any()  # signed
 
 
+def test_value_high_iso_shot_noise(monkeypatch, generator):
+    """Variance of the signal: gain · signal / white; without read and row noise nothing else is there."""
+    nothing = LogLine(0.0, -30.0, 0.0)
+    monkeypatch.setitem(HIGH_ISO_CAMERAS, "ideal", HighIsoCamera((4.0, 4.0), nothing, nothing, (0.14,)))
+    for level in (0.05, 0.5):
+        signal = torch.full((1, 1, SIDE, SIDE), level)
+        noise = add_high_iso(signal, "ideal", 1000.0, generator) - signal
+        assert noise.std().item() == pytest.approx(math.sqrt(4 * level / 1000), rel=0.02)
+        assert abs(noise.mean().item()) < 4 * math.sqrt(4 * level / 1000) / SIDE
+
+
 def test_same_seed_same_noise():
-    signal = torch.rand(2, 1, 8, 8)
+    signal = torch.rand(2, 1, 8, 8, generator=torch.Generator().manual_seed(0))
     for function in (
         lambda g: add_shot_read(signal, noise_of(0.01, 1e-4, 2), g),
         lambda g: add_high_iso(signal, "SonyA7S2", 15871, g),

@@ -78,7 +78,9 @@ def test_template(files):
     assert outputs(["in/a.b.jpg"], "x/{stem}{ext}", format="tiff") == {"in/a.b.jpg": "x/a.b.tif"}
 
 
-@pytest.mark.parametrize("template", ["{name}.jpg", "{}.jpg", "{stem", "{stem}/{0}"])
+@pytest.mark.parametrize(
+    "template", ["{name}.jpg", "{}.jpg", "{stem", "{stem}/{0}", "{stem:>9999999}.jpg", "{stem!r}.jpg"]
+)
 def test_error_template(template, files):
     files("a.jpg")
     with pytest.raises(UsageError, match=r"use \{dir\} \{stem\} \{task\} \{ext\}"):
