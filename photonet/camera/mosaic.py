@@ -77,7 +77,8 @@ def demosaic(sites: Tensor, cfa: np.ndarray) -> Tensor:
         B 3 H W.
 
     Source: Malvar, He and Cutler, "High-quality linear interpolation for demosaicing of Bayer-patterned color images",
-    ICASSP 2004; for other arrays color differences are interpolated by normalized convolution.
+    ICASSP 2004; for other arrays color differences are interpolated by normalized convolution (Knutsson and Westin,
+    "Normalized and Differential Convolution", CVPR 1993).
     """
     return _malvar(sites, cfa) if is_bayer(cfa) else _by_differences(sites, cfa)
 

@@ -38,7 +38,7 @@ def from_levels(gain: Tensor, read_std: Tensor, white_level: float) -> ShotRead:
 
 
 def amplified(noise: ShotRead, gain: Tensor) -> ShotRead:
-    """The noise of the same values multiplied by a gain."""
+    """The noise of the same values multiplied by a gain, B."""
     return ShotRead(noise.shot * gain, noise.read * gain.square())
 
 
@@ -52,7 +52,7 @@ def variance(signal: Tensor, noise: ShotRead) -> Tensor:
 
 
 def add_shot_read(signal: Tensor, noise: ShotRead, generator: Generator) -> Tensor:
-    """The signal with Gaussian noise of the variance that it has; not clipped."""
+    """The signal, B C H W, with Gaussian noise of the variance that it has; not clipped."""
     return signal + white(signal.shape, generator) * variance(signal, noise).sqrt()
 
 

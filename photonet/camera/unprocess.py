@@ -12,6 +12,7 @@ from photonet.camera import process
 from photonet.camera.noise import uniform
 from photonet.color import SRGB_TO_XYZ
 
+LEAST_GAIN = 0.4  # four standard deviations below the mean of the drawn gain, whose inverse would explode
 HIGHLIGHTS = 0.9  # gray level from which unbalancing lets the gains fade, so that white stays white
 
 # CIE XYZ to camera RGB of four cameras, as the authors list them
@@ -36,18 +37,18 @@ def draw_camera(batch: int, generator: Generator) -> Camera:
     The overall gain of the paper, N(0.8, 0.1), is drawn into all three gains.
     """
     device = generator.device
-    weights = torch.rand(batch, 4, generator=generator, device=device) + 1e-8
+    weights = torch.rand(batch, 4, generator=generator, device=device) + 1e-8  # never all zero
     mixed = torch.einsum("bk,kij->bij", weights / weights.sum(1, keepdim=True), torch.tensor(XYZ_TO_CAMERA).to(device))
     to_camera = mixed @ torch.tensor(SRGB_TO_XYZ).to(device)
     to_camera = to_camera / to_camera.sum(2, keepdim=True)  # white stays white
-    brightness = 1 / (0.8 + 0.1 * torch.randn(batch, generator=generator, device=device)).clamp_min(0.4)
+    brightness = 1 / (0.8 + 0.1 * torch.randn(batch, generator=generator, device=device)).clamp_min(LEAST_GAIN)
     red, blue = uniform(batch, 1.9, 2.4, generator), uniform(batch, 1.5, 1.9, generator)
     gains = torch.stack([red, torch.ones_like(red), blue], 1) * brightness[:, None]
     return Camera(gains, torch.linalg.inv(to_camera))
 
 
 def tone_curve(display: Tensor) -> Tensor:
-    """The inverse of the smooth step, on values in 0 to 1; what lies outside is clipped."""
+    """The inverse of the smooth step; what lies outside of 0 to 1 is clipped. Its slope at the ends is infinite."""
     return 0.5 - torch.sin(torch.asin(1 - 2 * display.clamp(0, 1)) / 3)
 
 
