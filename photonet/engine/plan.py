@@ -182,11 +182,11 @@ def _is_folder(output: str) -> bool:
 def _kept_suffix(source: Path) -> str:
     """The input's own format where it can be written; TIFF for a RAW file, JPEG for HEIC, PNG for the rest."""
     suffix = source.suffix.lower()
+    if suffix in RAW_SUFFIXES:
+        return ".tif"
     if suffix in WRITABLE_SUFFIXES:
         return source.suffix
-    if suffix in (".heic", ".heif", ".hif"):
-        return ".jpg"
-    return ".tif" if suffix in RAW_SUFFIXES else ".png"
+    return ".jpg" if suffix in (".heic", ".heif", ".hif") else ".png"
 
 
 def _distinct(jobs: list[Job]) -> list[Job]:

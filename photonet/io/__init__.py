@@ -4,7 +4,6 @@
 """
 
 from photonet.io.atomic import OutputError, check_folder, check_target, make_folder, write_atomic
-from photonet.io.dng import encode_dng, write_dng
 from photonet.io.formats import FORMATS, RAW_SUFFIXES, READABLE_SUFFIXES, WRITABLE_SUFFIXES, named, suffix_for
 from photonet.io.metadata import Keep
 from photonet.io.reading import MAX_MEGAPIXELS, FormatInfo, identify, read, read_bytes
@@ -29,7 +28,6 @@ __all__ = [
     "check_target",
     "check_writable",
     "encode",
-    "encode_dng",
     "identify",
     "make_folder",
     "named",
@@ -42,5 +40,4 @@ __all__ = [
     "working_dtype",
     "write",
     "write_atomic",
-    "write_dng",
 ]

@@ -4,19 +4,15 @@ Source: Adobe Digital Negative Specification 1.4.
 """
 
 import io
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from photonet.color import ColorState
-from photonet.errors import UsageError
 from photonet.io import dngtags, metadata
-from photonet.io.atomic import check_target, write_atomic
-from photonet.io.quantize import refuse_non_finite, stripes
+from photonet.io.frame import Encoded, Frame
 from photonet.io.tiff import append_exif
-from photonet.io.writing import Packed, WriteReport
-from photonet.photo import Photo, Sensor
+from photonet.photo import Sensor
 
 # Levels of the file. Values below black are part of the noise; some sensors go a little beyond their white level.
 BLACK, WHITE, LARGEST = 2048, 62000, 65535
@@ -26,56 +22,35 @@ LARGEST_NUMERATOR = 2**31 - 1
 CAMERA_NAME = "photonet"
 
 
-def write_dng(photo: Photo, path: Path | str, *, overwrite: bool = False) -> WriteReport:
-    """Write a mosaic or linear camera RGB as a 16-bit DNG, atomically.
-
-    Args:
-        photo: in state `mosaic`, or `camera` before white balance; with its sensor.
-        overwrite: replace an existing file.
-    """
-    path = Path(path)
-    check_target(path, overwrite)
-    packed = encode_dng(photo)
-    write_atomic(path, packed.data, overwrite)
-    return WriteReport(path, packed.clipped, len(packed.data), packed.notes)
+def code_values(recorded: np.ndarray) -> np.ndarray:
+    """What a sensor recorded, 1.0 = white level, as shares of the largest number of the file."""
+    return recorded * np.float32((WHITE - BLACK) / LARGEST) + np.float32(BLACK / LARGEST)
 
 
-def encode_dng(photo: Photo) -> Packed:
-    """The file that `write_dng` would write, with what became of the picture."""
+def encode(frame: Frame, quality: int) -> Encoded:
+    """A mosaic, or linear camera RGB before white balance, in samples of 16 bits between `BLACK` and `WHITE`."""
     import tifffile
 
-    sensor = photo.sensor
-    if photo.state not in (ColorState.MOSAIC, ColorState.CAMERA) or sensor is None:
-        raise UsageError(
-            f"a DNG holds what a sensor saw, not a picture in state {photo.state.value}", "", "Write a TIFF."
-        )
-    samples, clipped = _levels(photo.pixels, photo.full_scale)
-    mosaic = photo.state == ColorState.MOSAIC
-    tags = _common_tags(sensor, _camera_name(photo.meta.exif), photo.pixels.shape[2])
+    sensor, is_mosaic = frame.sensor, frame.state == ColorState.MOSAIC
+    assert sensor is not None
+    tags = _common_tags(sensor, _camera_name(frame.exif), frame.pixels.shape[2])
+    if is_mosaic:
+        tags += _mosaic_tags(sensor)
+    if frame.xmp:
+        tags.append((dngtags.XMP, BYTE, len(frame.xmp), frame.xmp, True))
     stream = io.BytesIO()
     tifffile.imwrite(
         stream,
-        samples[..., 0] if mosaic else samples,
-        photometric=dngtags.CFA if mosaic else dngtags.LINEAR_RAW,
-        planarconfig=None if mosaic else "contig",
+        frame.pixels[..., 0] if is_mosaic else frame.pixels,
+        photometric=dngtags.CFA if is_mosaic else dngtags.LINEAR_RAW,
+        planarconfig=None if is_mosaic else "contig",
         metadata=None,
         software=False,
         byteorder="<",
-        extratags=[*tags, *(_mosaic_tags(sensor) if mosaic else ())],
+        extratags=tags,
     )
-    notes = append_exif(stream, photo.meta.exif) if photo.meta.exif else ()
-    return Packed(stream.getvalue(), clipped, notes)
-
-
-def _levels(pixels: np.ndarray, full_scale: float) -> tuple[np.ndarray, int]:
-    """Numbers of the file, and how many pixels lay outside of its range."""
-    refuse_non_finite(pixels)
-    samples, clipped = np.empty(pixels.shape, np.uint16), 0
-    for part in stripes(pixels):
-        values = np.rint(pixels[part] * np.float32((WHITE - BLACK) / full_scale) + np.float32(BLACK))
-        clipped += int(((values < 0) | (values > LARGEST)).any(axis=2).sum())
-        samples[part] = np.clip(values, 0, LARGEST)
-    return samples, clipped
+    notes = append_exif(stream, frame.exif) if frame.exif else ()
+    return Encoded(stream.getvalue(), notes)
 
 
 Tag = tuple[int, int, int, Any, bool]

@@ -29,6 +29,7 @@ class Format:
         alpha: whether it has room for alpha.
         gray: whether it has room for a picture with one channel.
         linear: stores linear light, not display values.
+        sensor: stores what a sensor recorded, and nothing else.
         keeps: which of exif, xmp, icc it has room for.
         quality: the default of a lossy format, None for a lossless one.
         max_side: the largest width and height that it can store.
@@ -41,6 +42,7 @@ class Format:
     alpha: bool = True
     gray: bool = True
     linear: bool = False
+    sensor: bool = False
     keeps: tuple[str, ...] = ("exif", "xmp", "icc")
     quality: int | None = None
     max_side: int | None = None
@@ -67,7 +69,8 @@ FORMATS = {
         Format("heic", (".heic", ".heif", ".hif"), "heic"),
         Format("gif", (".gif",), "legacy"),
         Format("bmp", (".bmp", ".dib"), "legacy"),
-        Format("raw", RAW_SUFFIXES, "raw"),
+        Format("dng", (".dng",), "dng", depths=(16,), alpha=False, sensor=True, keeps=("exif", "xmp")),
+        Format("raw", tuple(suffix for suffix in RAW_SUFFIXES if suffix != ".dng"), "raw"),
     )
 }
 READABLE_SUFFIXES = frozenset(suffix for entry in FORMATS.values() for suffix in entry.suffixes)

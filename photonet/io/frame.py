@@ -6,7 +6,7 @@ from typing import BinaryIO, NamedTuple, Protocol
 import numpy as np
 
 from photonet.color import ColorState
-from photonet.photo import Exposure
+from photonet.photo import Exposure, Sensor
 
 QUARTER_TURNS = (5, 6, 7, 8)  # EXIF orientations that swap width and height
 
@@ -31,7 +31,8 @@ class Frame:
     Args:
         pixels: H W C with C = 1 or 3, in stored depth and stored orientation.
         alpha: H W 1 in the same depth, or None.
-        state: SRGB or LINEAR.
+        state: SRGB or LINEAR; MOSAIC or CAMERA for what a sensor recorded.
+        sensor: that recorded it.
         exif: TIFF-structured block without prefix.
         xmp: raw packet.
         icc: raw profile.
@@ -43,6 +44,7 @@ class Frame:
     pixels: np.ndarray
     alpha: np.ndarray | None = None
     state: ColorState = ColorState.SRGB
+    sensor: Sensor | None = None
     exif: bytes | None = None
     xmp: bytes | None = None
     icc: bytes | None = None
@@ -66,7 +68,10 @@ class Encoded(NamedTuple):
 
 
 class Codec(Protocol):
-    """The three functions that every codec module has (`encode` only where photonet writes the format)."""
+    """The three functions that every codec module has (`encode` only where photonet writes the format).
+
+    What a sensor recorded is read by `raw.recorded`, whatever the format, and written by `dng.encode`.
+    """
 
     def probe(self, stream: BinaryIO) -> Header:
         """Size and orientation from the header alone."""

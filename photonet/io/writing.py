@@ -62,9 +62,10 @@ def write(
     """Write a picture, atomically.
 
     Args:
-        photo: display-encoded or linear; the format decides which of them is stored.
+        photo: display-encoded or linear, of which the format decides what is stored; or, for a DNG, a mosaic or camera
+            RGB with its sensor.
         path: its suffix chooses the format, unless `format` does.
-        format: jpeg, png, tiff, webp, avif, exr or hdr.
+        format: jpeg, png, tiff, webp, avif, exr, hdr or dng.
         bit_depth: 8, 16 or 32 (float; in EXR 16 is half). By default the depth of the photo where the format has
             it, else the next one that it has.
         quality: 1 to 100 for JPEG, WebP (100 is lossless) and AVIF.
@@ -116,7 +117,9 @@ def check_writable(
 def working_dtype(photo: Photo, path: Path | None, *, format: str | None, bit_depth: int | None) -> np.dtype:
     """The depth to compute in for a file: its own where it keeps more bits than the photo has, and never fewer."""
     kind = writable(path, format)
-    depth = 32 if kind.linear else _depth(photo, kind, bit_depth)
+    if kind.sensor:
+        _refuse_unfit(photo, kind)
+    depth = 32 if kind.linear or kind.sensor else _depth(photo, kind, bit_depth)
     # sensors have 10 to 14 bits, whatever they are held in
     own = np.dtype(np.uint16) if photo.state in SENSOR_STATES else photo.pixels.dtype
     return max(own, np.dtype(DISPLAY_DTYPES[depth]), key=lambda dtype: dtype.itemsize)
@@ -135,6 +138,8 @@ def _located(
 def _pack(photo: Photo, kind: Format, bit_depth: int | None, quality: int | None, keep: Keep) -> Packed:
     _refuse_unfit(photo, kind)
     depth = _depth(photo, kind, bit_depth)
+    if kind.sensor:
+        return _pack_recorded(photo, kind, quality, keep)
     meta, channels = filtered(photo.meta, keep), photo.pixels.shape[2]
     icc, notes = profiles.fitting(meta.icc, channels)
     linear = kind.linear or (depth == 32 and icc is None and (photo.state in LINEAR_STATES or channels == 1))
@@ -157,9 +162,25 @@ def _pack(photo: Photo, kind: Format, bit_depth: int | None, quality: int | None
     return Packed(encoded.data, clipped, notes + _lost(photo, kind, meta, quality) + encoded.notes)
 
 
+def _pack_recorded(photo: Photo, kind: Format, quality: int | None, keep: Keep) -> Packed:
+    """What a sensor recorded, in the depth and with the levels of a DNG."""
+    from photonet.io.dng import code_values
+
+    meta = filtered(photo.meta, keep)
+    samples, clipped = quantize(photo.pixels, np.uint16, code_values)
+    frame = Frame(samples, state=photo.state, sensor=photo.sensor, exif=meta.exif, xmp=meta.xmp)
+    encoded = kind.codec.encode(frame, _quality(kind, quality))
+    return Packed(encoded.data, clipped, _lost(photo, kind, meta, quality) + encoded.notes)
+
+
 def _refuse_unfit(photo: Photo, kind: Format) -> None:
+    if kind.sensor:
+        if photo.state not in SENSOR_STATES or photo.sensor is None:
+            what = f"a {kind.name.upper()} holds what a sensor recorded, not a picture in state {photo.state.value}"
+            raise UsageError(what, "", "Write a TIFF.")
+        return
     if photo.state not in WRITABLE_STATES:
-        fix = "photonet.develop makes a picture of it." if photo.sensor else "Convert it to linear first."
+        fix = "Write a DNG, or develop it first." if photo.sensor else "Convert it to linear first."
         raise UsageError(f"a picture in state {photo.state.value} cannot be written", "", fix)
     if kind.max_side and max(photo.width, photo.height) > kind.max_side:
         what = f"{kind.name} holds no more than {kind.max_side} pixels a side, not {photo.width} x {photo.height}"

@@ -17,13 +17,13 @@ _LOG_SCALE = (-4.0, 2.0)  # bounds: a network that is surer than that has only l
 class NoiseLevel(nn.Module):
     """Regresses the local noise level: the RMS of noisy minus clean around each cell of 16×16 pixels.
 
-    Residual blocks at a quarter, an eighth and a sixteenth of the resolution cost a twelfth of the denoiser.
+    Residual blocks at a quarter, an eighth and a sixteenth of the resolution cost a twentieth of the denoiser.
 
     Args:
         widths: features at a quarter, an eighth and a sixteenth of the resolution.
     """
 
-    def __init__(self, widths: tuple[int, int, int] = (64, 96, 128)) -> None:
+    def __init__(self, widths: tuple[int, int, int] = (48, 64, 64)) -> None:
         super().__init__()
         quarter, eighth, sixteenth = widths
         self.body = nn.Sequential(

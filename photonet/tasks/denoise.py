@@ -258,7 +258,7 @@ UNET = Network(
 NOISE_LEVEL = Network(
     summary="noise level of each 16×16 pixels, used by --sigma auto",
     build=lambda config: NoiseLevel(**config),
-    config={"widths": (64, 96, 128)},
+    config={"widths": (48, 64, 64)},
     tiling=lambda net: Tiling(CELL, net.radius, Fraction(1, CELL), bytes_per_pixel=60),
     serves_task=False,
     crop_multiple=CELL,

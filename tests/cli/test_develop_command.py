@@ -8,7 +8,7 @@ import tifffile
 from running import Command, picture, pixels
 
 from photonet.color import ColorState
-from photonet.io import write_dng
+from photonet.io import write
 from photonet.photo import Photo, Sensor
 
 
@@ -19,7 +19,7 @@ def raw(tmp_path: Path) -> Path:
     sensor = Sensor(cfa, np.zeros((2, 2)), 1.0, (2.0, 1.0, 1.5), np.linalg.inv(np.eye(3) * 0.9 + 0.03))
     wedge = np.tile(np.linspace(0.02, 0.9, 48, dtype=np.float32), (32, 1))
     gains = np.tile(1 / np.array([[2.0, 1.0], [1.0, 1.5]], np.float32), (16, 24))
-    write_dng(Photo((wedge * gains)[..., None], ColorState.MOSAIC, sensor=sensor), tmp_path / "wedge.dng")
+    write(Photo((wedge * gains)[..., None], ColorState.MOSAIC, sensor=sensor), tmp_path / "wedge.dng")
     return tmp_path / "wedge.dng"
 
 

@@ -11,7 +11,7 @@ from PIL import Image
 from photonet import io
 from photonet.color import SRGB_TO_XYZ, ColorState
 from photonet.errors import InputError, PhotonetError, UsageError
-from photonet.io import Told, encode_dng, read, write_dng
+from photonet.io import Told, pack, read, write
 from photonet.io.raw import upright
 from photonet.photo import Metadata, Photo, Sensor
 
@@ -34,7 +34,7 @@ def mosaic(height=30, width=44, **changes):
 @pytest.mark.parametrize("letters", PHASES)
 def test_round_trip(letters, tmp_path):
     photo = mosaic(letters=letters)
-    report = write_dng(photo, tmp_path / "a.dng")
+    report = write(photo, tmp_path / "a.dng")
     assert (report.clipped, report.notes) == (0, ())
     assert io.identify(tmp_path / "a.dng") == io.FormatInfo("raw", 44, 30)
     back = read(tmp_path / "a.dng")
@@ -50,7 +50,7 @@ def test_round_trip(letters, tmp_path):
 
 def test_it_is_a_file_that_a_stranger_reads(tmp_path):
     """The fields of the specification, read without photonet."""
-    write_dng(mosaic(letters="GRBG"), tmp_path / "a.dng")
+    write(mosaic(letters="GRBG"), tmp_path / "a.dng")
     with tifffile.TiffFile(tmp_path / "a.dng") as file:
         tags = {tag.code: tag.value for tag in file.pages[0].tags}
     assert bytes(tags[50706]) == bytes((1, 4, 0, 0))
@@ -66,7 +66,7 @@ def test_libraw_develops_it(tmp_path):
 
     flat = np.array([[0.3 / 1.949, 0.3], [0.3, 0.3 / 1.344]], np.float32)
     photo = replace(mosaic(), pixels=np.tile(flat, (15, 22))[..., None])
-    write_dng(photo, tmp_path / "a.dng")
+    write(photo, tmp_path / "a.dng")
     with rawpy.imread(str(tmp_path / "a.dng")) as raw:
         rgb = raw.postprocess(
             gamma=(1, 1), no_auto_bright=True, use_camera_wb=True, output_bps=16, adjust_maximum_thr=0
@@ -77,7 +77,7 @@ def test_libraw_develops_it(tmp_path):
 def test_linear_camera_colors(tmp_path):
     pixels = np.random.default_rng(0).random((32, 48, 3), np.float32)
     photo = Photo(pixels, ColorState.CAMERA, sensor=sensor())
-    write_dng(photo, tmp_path / "a.dng")
+    write(photo, tmp_path / "a.dng")
     with tifffile.TiffFile(tmp_path / "a.dng") as file:
         page = file.pages[0]
         assert (page.photometric, page.samplesperpixel) == (34892, 3)
@@ -93,7 +93,7 @@ def test_exif_comes_along_and_changes_no_color(tmp_path):
     """LibRaw has a matrix of its own for this camera: that of the file wins."""
     exif = Image.Exif()
     exif.update({271: "Canon", 272: "Canon EOS 5D Mark III"})
-    write_dng(replace(mosaic(), meta=Metadata(exif=exif.tobytes()[6:])), tmp_path / "a.dng")
+    write(replace(mosaic(), meta=Metadata(exif=exif.tobytes()[6:])), tmp_path / "a.dng")
     back = read(tmp_path / "a.dng")
     assert b"5D Mark III" in back.meta.exif
     np.testing.assert_allclose(back.sensor.xyz_to_camera, MATRIX, atol=1e-5)
@@ -101,32 +101,32 @@ def test_exif_comes_along_and_changes_no_color(tmp_path):
 
 def test_16_bits_of_a_mosaic():
     whole = replace(mosaic(), pixels=np.full((4, 4, 1), 65535, np.uint16))
-    assert encode_dng(whole).data == encode_dng(replace(whole, pixels=np.ones((4, 4, 1), np.float32))).data
+    assert pack(whole, "dng").data == pack(replace(whole, pixels=np.ones((4, 4, 1), np.float32)), "dng").data
 
 
 def test_what_is_beyond_the_range_is_counted():
     photo = mosaic()
     pixels = photo.pixels.copy()
     pixels[0, :3] = 1.5
-    assert encode_dng(replace(photo, pixels=pixels)).clipped == 3
+    assert pack(replace(photo, pixels=pixels), "dng").clipped == 3
 
 
 def test_error_a_display_picture_is_no_dng():
     with pytest.raises(UsageError, match="state srgb"):
-        encode_dng(Photo(np.zeros((4, 4, 3), np.uint8)))
+        pack(Photo(np.zeros((4, 4, 3), np.uint8)), "dng")
 
 
 def test_error_not_finite():
     photo = mosaic()
     photo.pixels[3, 3] = np.nan
     with pytest.raises(PhotonetError, match=r"NaN|finite"):
-        encode_dng(photo)
+        pack(photo, "dng")
 
 
 def test_error_output_exists(tmp_path):
     (tmp_path / "a.dng").write_text("precious")
     with pytest.raises(PhotonetError, match="exists"):
-        write_dng(mosaic(), tmp_path / "a.dng")
+        write(mosaic(), tmp_path / "a.dng")
     assert (tmp_path / "a.dng").read_text() == "precious"
 
 
@@ -151,7 +151,7 @@ class TestTold:
         assert all(word in notes for word in ("--cfa RGGB", "--white 16383", "--wb 1,1,1", "no color matrix"))
 
     def test_told_wins(self, tmp_path):
-        write_dng(mosaic(), tmp_path / "a.dng")
+        write(mosaic(), tmp_path / "a.dng")
         told = Told("BGGR", 1000, 50000, (1.5, 1.0, 1.2))
         photo = read(tmp_path / "a.dng", told)
         assert photo.sensor.cfa.tolist() == [[2, 1], [1, 0]]
@@ -210,7 +210,7 @@ class TestTold:
 
 
 def test_error_absurd_matrix(tmp_path):
-    write_dng(mosaic(xyz_to_camera=np.ones((3, 3))), tmp_path / "a.dng")
+    write(mosaic(xyz_to_camera=np.ones((3, 3))), tmp_path / "a.dng")
     with pytest.raises(InputError, match="cannot be inverted"):
         read(tmp_path / "a.dng")
 
@@ -228,7 +228,7 @@ def test_error_missing(tmp_path):
 
 
 def test_error_truncated(tmp_path):
-    data = encode_dng(mosaic(200, 300)).data
+    data = pack(mosaic(200, 300), "dng").data
     (tmp_path / "a.dng").write_bytes(data[: len(data) // 3])
     with pytest.raises(InputError, match=r"a\.dng"):
         read(tmp_path / "a.dng")
@@ -254,7 +254,7 @@ def test_value_matrix():
 
 
 def test_smoke_from_memory():
-    data, clipped, _ = encode_dng(mosaic())
+    data, clipped, _ = pack(mosaic(), "dng")
     assert clipped == 0
     assert io.read_bytes(data, "a.dng").pixels.shape == (30, 44, 1)
     assert tifffile.TiffFile(std_io.BytesIO(data)).pages[0].shape == (30, 44)
