@@ -174,16 +174,24 @@ def _interpolate(curve: Tensor, x: Tensor) -> Tensor:
     return torch.lerp(low, high, (position - left).flatten(1)).view_as(x)
 
 
-def soften(clean: Tensor, magnification: Tensor) -> Tensor:
-    """Pictures magnified about their center: as soft at the pixel as photographs at their full resolution are.
+def soften(clean: Tensor, radius: Tensor, magnification: Tensor) -> Tensor:
+    """Pictures blurred, and magnified about their center: as soft at the pixel as photographs at their full resolution.
+
+    The blur also takes away the grain that clean photographs have themselves: real grain, which must not be learned as
+    something to keep.
 
     Args:
-        clean: B C H W.
+        clean: B C H W; the blur wraps around at its borders.
+        radius: B, standard deviation of the blur in pixels.
         magnification: B, at least 1.
     """
-    batch = clean.shape[0]
+    batch, _, height, width = clean.shape
     if batch == 0:  # affine_grid refuses it
         return clean
+    fy = torch.fft.fftfreq(height, device=clean.device)[:, None]
+    fx = torch.fft.rfftfreq(width, device=clean.device)
+    gain = torch.exp(-2 * (torch.pi * _per_picture(radius)) ** 2 * (fy.square() + fx.square()))
+    clean = torch.fft.irfft2(torch.fft.rfft2(clean) * gain, s=(height, width))
     theta = torch.zeros(batch, 2, 3, device=clean.device)
     theta[:, 0, 0] = theta[:, 1, 1] = 1 / magnification
     grid = F.affine_grid(theta, list(clean.shape), align_corners=False)

@@ -33,6 +33,7 @@ MAP_ERROR = 0.15  # the denoiser learns with a map that is wrong by up to this s
 # of camera grain the map may miss this share: real grain looks more like texture than any that is made, is estimated
 # too low, and a denoiser that trusts its map leaves it in the picture
 GRAIN_MISSED = 0.5
+BLUR = (0.3, 1.2)  # pixels, of the photos that get camera grain, before they are magnified
 CAMERA_LEVELS = {"weak": 3.0, "middle": 6.0, "strong": 12.0}  # luma grain of the trials, on the scale of 0 to 255
 
 
@@ -88,7 +89,7 @@ def add_noise(batch: Batch, generator: Generator, options: DenoiseTraining) -> B
         return _with_map(batch["input"], clean, 0, generator)
     cameras = round(len(clean) * options.camera) if clean.shape[1] == 3 else 0
     magnification = uniform(cameras, 0, 2, generator).clamp_min(1)  # half of them are as sharp as they came
-    photos = soften(clean[:cameras], magnification).clamp(0, 1)
+    photos = soften(clean[:cameras], uniform(cameras, *BLUR, generator), magnification).clamp(0, 1)
     grain = draw_grain(cameras, options.grain[0] / 255, options.grain[1] / 255, generator)
     low, high = options.sigma
     share = uniform(len(clean) - cameras, 0, 1, generator) ** options.skew

@@ -210,7 +210,15 @@ def test_camera_range(generator):
 
 def test_soften_by_1_is_the_identity(generator):
     clean = torch.rand(2, 3, 17, 24, generator=generator)
-    torch.testing.assert_close(soften(clean, torch.ones(2)), clean, rtol=0, atol=1e-4)
+    torch.testing.assert_close(soften(clean, torch.zeros(2), torch.ones(2)), clean, rtol=0, atol=1e-4)
+
+
+def test_soften_takes_fine_grain_away(generator):
+    """A blur of radius r leaves 1 / (4 π r²) of the power of white noise, and the mean."""
+    grain = torch.randn(1, 1, 128, 128, generator=generator) + 3
+    result = soften(grain, torch.tensor([1.5]), torch.ones(1))
+    assert result.mean().item() == pytest.approx(grain.mean().item(), abs=1e-3)
+    assert result.var().item() == pytest.approx(1 / (4 * math.pi * 1.5**2), rel=0.15)
 
 
 def test_soften_value():
@@ -218,12 +226,12 @@ def test_soften_value():
     ramp = torch.arange(32.0).expand(1, 1, 32, 32)
     middle = 15.5
     expected = middle + (torch.arange(32.0) - middle) / 2
-    result = soften(ramp, torch.tensor([2.0]))
+    result = soften(ramp, torch.zeros(1), torch.tensor([2.0]))
     torch.testing.assert_close(result[0, 0, 10], expected, rtol=0, atol=0.05)  # torch's bicubic is not exact on ramps
 
 
 def test_soften_each_picture_by_its_own_factor(generator):
     clean = torch.rand(2, 1, 16, 16, generator=generator)
-    together = soften(clean, torch.tensor([1.3, 1.9]))
-    alone = soften(clean[1:], torch.tensor([1.9]))
+    together = soften(clean, torch.tensor([0.5, 1.0]), torch.tensor([1.3, 1.9]))
+    alone = soften(clean[1:], torch.tensor([1.0]), torch.tensor([1.9]))
     torch.testing.assert_close(together[1:], alone)
