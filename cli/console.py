@@ -26,6 +26,10 @@ def fail(error: BaseException, verbose: int = 0) -> int:
     if isinstance(error, PhotonetError):
         err.print(f"photonet: {error}", style="red", markup=False)
         return int(error.code)
+    if isinstance(error, OSError) and error.strerror:
+        where = f"{error.filename}: " if error.filename else ""
+        err.print(f"photonet: {where}{error.strerror}", style="red", markup=False)
+        return int(ExitCode.SOME_FAILED)
     err.print(f"photonet: unexpected {type(error).__name__}: {error}", style="red", markup=False)
     err.print("this is a fault of photonet; -vv shows where", markup=False)
     return int(ExitCode.SOME_FAILED)

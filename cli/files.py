@@ -32,7 +32,8 @@ class Files:
         list[str] | None, typer.Argument(help="Files, folders, globs, or - for stdin.", metavar="IN...")
     ] = None
     output: Annotated[
-        str, typer.Option("--output", "-o", help="File, folder/, template {dir}/{stem}_{task}{ext}, or - for stdout.")
+        str,
+        typer.Option("--output", "-o", help="File, folder/, template {dir}/{stem}_{task}{ext}; - with input -."),
     ]
     from_file: Annotated[Path | None, typer.Option(help="Text file with one more input on each line.")] = None
     format: Annotated[str | None, typer.Option(help=f"Of the outputs: {', '.join(_writable())}.")] = None
@@ -140,7 +141,8 @@ def run_files(
 def _inputs(files: Files) -> list[str]:
     """Inputs of the command line, and of a text file."""
     try:
-        lines = files.from_file.read_text().splitlines() if files.from_file else []
+        text = sys.stdin.read() if files.from_file == Path("-") else files.from_file and files.from_file.read_text()
+        lines = text.splitlines() if text else []
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"cannot be read ({error})", files.from_file or "") from error
     inputs = [*(files.inputs or []), *(line.strip() for line in lines if line.strip())]

@@ -137,7 +137,7 @@ def bench(
     nets: Annotated[
         list[str] | None, typer.Argument(help="Weights by name or file; all shipped ones without any.")
     ] = None,
-    tile: Annotated[list[int] | None, typer.Option(help="Side of the tiles in pixels; several times.")] = None,
+    tile: Annotated[list[int] | None, typer.Option(help="Side of the tiles in pixels; several times.", min=1)] = None,
     precision: Annotated[list[str] | None, typer.Option(help="fp32, bf16, fp16; several times.")] = None,
     device: flags.DEVICE = "auto",
     seconds: Annotated[float, typer.Option(help="Time for each measurement.", min=0.1)] = 3.0,

@@ -116,6 +116,9 @@ def run_batch(
                     _clear_frames(outcome.error)
                     if outcome.error and fail_fast:
                         return
+        except KeyboardInterrupt:
+            yield from (future.result() for future in writing)  # they are written: say so
+            raise
         finally:
             readers.shutdown(wait=False, cancel_futures=True)
             writers.shutdown(wait=True, cancel_futures=False)

@@ -205,7 +205,7 @@ def build_bank(
             progress(done + 1)
     if problems:
         what = f"{len(problems)} of {len(sources)} training examples cannot be used: {'; '.join(problems[:5])}"
-        raise InputError(what, fix="mend or remove them")
+        raise InputError(what, fix="Mend or remove them.")
     write_atomic(listing, json.dumps({"sources": key, "examples": index}).encode(), overwrite=True)
     return Bank(folder)
 

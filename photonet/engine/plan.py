@@ -1,5 +1,6 @@
 """Which files become which: inputs found, outputs named, before anything is read."""
 
+import os
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -46,7 +47,7 @@ def find_inputs(names: Sequence[str], recursive: bool, results: Path | None = No
         results: a folder below a named one that is left out: it holds what an earlier run made.
 
     Raises:
-        InputError: nothing is there; a folder holds no pictures.
+        InputError: a folder holds no pictures, or must not be read; nothing matches a glob.
     """
     found: list[Found] = []
     for name in names:
@@ -59,9 +60,7 @@ def find_inputs(names: Sequence[str], recursive: bool, results: Path | None = No
             if not matching:
                 raise InputError("nothing matches", name)
             found += map(Found, matching)
-        elif not path.exists() and not path.is_symlink():
-            raise InputError("no such file or folder", name)
-        else:
+        else:  # also one that is not there: a job that fails stops no other
             found.append(Found(path))
     unique: dict[Path, Found] = {}
     for one in found:
@@ -70,6 +69,8 @@ def find_inputs(names: Sequence[str], recursive: bool, results: Path | None = No
 
 
 def _in_folder(folder: Path, recursive: bool, results: Path | None) -> list[Found]:
+    if not os.access(folder, os.R_OK | os.X_OK):
+        raise InputError("you may not read this folder", folder, "Change its permissions.")
     entries = folder.rglob("*") if recursive else folder.iterdir()
     pictures = sorted(
         entry
@@ -107,9 +108,12 @@ def plan(
         shard: "2/8" takes the second of eight parts, the same files on every machine.
 
     Raises:
-        InputError: an input is missing.
+        InputError: a folder holds no pictures.
         UsageError: the output cannot be what it should be; an output would replace an input.
     """
+
+    if not output:
+        raise UsageError("the output has no name", "-o", "name a file or a folder; . is the current one")
 
     def jobs_of(found: Sequence[Found]) -> list[Job]:
         below = {one.path: one.below for one in found}
@@ -167,7 +171,9 @@ def _place(job: Job, output: str, task: str, format: str | None, several: bool) 
         if several:
             raise UsageError(f"several pictures cannot go into the file {output}", "-o", "name a folder: end it with /")
         if format is None and path.suffix.lower() not in WRITABLE_SUFFIXES:
-            raise UsageError(f"{path.suffix!r} is not a format that can be written", "-o", ", ".join(WRITABLE_SUFFIXES))
+            raise UsageError(
+                f"{path.suffix!r} is not a format that can be written", "-o", ", ".join(sorted(WRITABLE_SUFFIXES))
+            )
         if format and path.suffix.lower() in WRITABLE_SUFFIXES and named(path.suffix) != named(format):
             what = f"{path.name} would not be what its name says"
             raise UsageError(what, f"--format {format}", "leave it out, or name another file")

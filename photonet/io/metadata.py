@@ -23,8 +23,9 @@ EXPOSURE_TIME, F_NUMBER, ISO_SPEED = 0x829A, 0x829D, 0x8827
 EVERYWHERE_TAGS = frozenset((ORIENTATION, 0x011A, 0x011B, 0x0128))  # orientation and resolution: any TIFF has them
 
 # Main directory: description, make, model, orientation, resolution, software, date, artist, copyright.
-MAIN_TAGS = frozenset((0x010E, 0x010F, 0x0110, 0x0112, 0x011A, 0x011B, 0x0128, 0x0131, 0x0132, 0x013B, 0x8298))
-PERSONAL_MAIN_TAGS = frozenset((0x010E, 0x013B))  # description, artist
+DESCRIPTION, LAYOUT_NOTE = 0x010E, b'{"shape"'
+MAIN_TAGS = frozenset((DESCRIPTION, 0x010F, 0x0110, 0x0112, 0x011A, 0x011B, 0x0128, 0x0131, 0x0132, 0x013B, 0x8298))
+PERSONAL_MAIN_TAGS = frozenset((DESCRIPTION, 0x013B))  # description, artist
 # Exif directory: exposure, sensitivity, version, dates, lens; neither serial numbers, owner, comment nor maker note.
 # fmt: off
 BASIC_EXIF_TAGS = frozenset((
@@ -117,7 +118,7 @@ def portable_tree(exif: bytes | None) -> tuple[list[Entry], dict[int, list[Entry
     Maker notes stay behind, because most hold offsets that are valid only where they were written; so does the
     interoperability directory, which says nothing about the picture.
     """
-    main = [entry for tag, entry in _main(exif).items() if tag in MAIN_TAGS]
+    main = [entry for entry in _main(exif).values() if _moves(entry)]
     fields = [e for tag, e in _child(exif, EXIF_POINTER).items() if tag not in (MAKER_NOTE, INTEROP_POINTER)]
     return main, {EXIF_POINTER: fields, GPS_POINTER: list(_child(exif, GPS_POINTER).values())}
 
@@ -129,7 +130,7 @@ def from_tiff(stream: BinaryIO) -> bytes | None:
         directory = read_directory(stream, order, offset)
     except MalformedError:
         return None
-    main = [entry for tag, entry in directory.items() if tag in MAIN_TAGS]
+    main = [entry for entry in directory.values() if _moves(entry)]
     children = {tag: _sub_directory(stream, order, directory, tag) for tag in (EXIF_POINTER, GPS_POINTER)}
     children[EXIF_POINTER].pop(MAKER_NOTE, None)
     children[EXIF_POINTER].pop(INTEROP_POINTER, None)
@@ -137,6 +138,11 @@ def from_tiff(stream: BinaryIO) -> bytes | None:
         return None
     main = [entry for entry in main if entry.tag != ORIENTATION] + [short(ORIENTATION, 1)]
     return TIFF_HEAD + write_tree(main, {tag: fields.values() for tag, fields in children.items()}, 8)
+
+
+def _moves(entry: Entry) -> bool:
+    """Whether a field of the main directory is true of another file as well; tifffile's note on the layout is not."""
+    return entry.tag in MAIN_TAGS and not (entry.tag == DESCRIPTION and entry.data.startswith(LAYOUT_NOTE))
 
 
 def _main(exif: bytes | None) -> Directory:

@@ -66,6 +66,8 @@ def identify(path: Path | str, told: Told = NOTHING_TOLD) -> FormatInfo:
 
 def _opened(path: Path) -> BinaryIO:
     """The file, opened; each way in which that fails has its own message."""
+    if path.is_fifo():  # opening it would wait for somebody who writes
+        raise InputError("this is a pipe, not a file", path, "Give a file, or - for stdin.")
     try:
         return path.open("rb")
     except FileNotFoundError as error:

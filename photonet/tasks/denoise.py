@@ -41,7 +41,7 @@ class DenoiseOptions(Options):
     """What a user can ask for."""
 
     sigma: float | Literal["auto"] = Field(
-        "auto", description="Noise level on the scale of 0 to 255; auto estimates it from the picture, place by place."
+        "auto", description="Noise level, 0 to 255; auto estimates it place by place. --strength 0 leaves the picture."
     )
 
     @field_validator("sigma")
@@ -148,7 +148,7 @@ def level_loss(net: nn.Module, batch: Batch, progress: float) -> dict[str, Tenso
 def noise_in(photo: Photo, options: DenoiseOptions, runner: Runner) -> Tensor:
     """The noise level: 1 1 h w cells of 16 pixels, estimated, or one number everywhere."""
     if options.sigma == "auto":
-        return pool_levels(runner.map("noise-level", photo))
+        return pool_levels(runner.map("noise-level", photo)).clamp_max(1)
     return torch.full((1, 1, 1, 1), float(options.sigma) / 255)
 
 

@@ -1,5 +1,6 @@
 """`photonet denoise`: an exit code and a message for everything that is wrong."""
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -187,6 +188,25 @@ def test_some_failed(photonet: Command, tmp_path: Path):
     (tmp_path / "in" / "1.png").write_text("no picture")
     refused(photonet("denoise", tmp_path / "in", "-o", tmp_path / "out"), 1, "1.png", "2 done, 1 failed")
     assert sorted(file.name for file in (tmp_path / "out").iterdir()) == ["0.png", "2.png"]
+
+
+def test_a_missing_name_stops_no_other(photonet: Command, photo: Path, tmp_path: Path):
+    names = tmp_path / "names.txt"
+    names.write_text(f"{tmp_path}/gone.jpg\n{photo}\n")
+    done = photonet("denoise", "--from-file", names, "-o", f"{tmp_path}/out/", "--json")
+    assert (done.code, [record["status"] for record in done.records]) == (1, ["failed", "done"])
+
+
+def test_a_pipe_by_name_is_refused(photonet: Command, photo: Path, tmp_path: Path):
+    os.mkfifo(tmp_path / "pipe.jpg")
+    refused(photonet("denoise", tmp_path / "pipe.jpg", "-o", tmp_path / "out.png"), 3, "pipe.jpg")
+
+
+def test_a_name_that_is_too_long(photonet: Command, photo: Path, tmp_path: Path):
+    done = photonet("denoise", photo, "-o", tmp_path / ("x" * 300 + ".png"))
+    assert done.code == 1
+    assert "too long" in done.err
+    assert "fault" not in done.err
 
 
 def test_fail_fast(photonet: Command, tmp_path: Path):

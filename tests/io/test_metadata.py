@@ -165,3 +165,14 @@ def test_error_damaged_exif_is_harmless(block):
     assert metadata.exposure(block) == Exposure()
     assert metadata.upright_exif(block) == block
     assert metadata.rebuilt(block, metadata.MAIN_TAGS, metadata.BASIC_EXIF_TAGS) is None
+
+
+def test_notes_on_the_layout_of_a_tiff_stay_behind(tmp_path):
+    """tifffile writes {"shape": ...} into the description: of another file that is untrue."""
+    pages = np.zeros((3, 20, 24, 3), np.uint8)
+    tifffile.imwrite(
+        tmp_path / "pages.tif", pages, description=None, metadata={}, extratags=[(271, 2, 6, b"maker\0", True)]
+    )
+    photo = io.read(tmp_path / "pages.tif")
+    io.write(photo, tmp_path / "one.tif")
+    assert tifffile.imread(tmp_path / "one.tif").shape == (20, 24, 3)
