@@ -88,7 +88,7 @@ class TestUsage:
 
 class TestInput:
     def test_missing(self, photonet: Command, tmp_path: Path):
-        refused(photonet("denoise", tmp_path / "gone.png", "-o", tmp_path / "o.png"), 3, "gone.png", "no such file")
+        refused(photonet("denoise", tmp_path / "gone.png", "-o", tmp_path / "o.png"), 3, "gone.png", "does not exist")
 
     def test_glob_without_match(self, photonet: Command, tmp_path: Path):
         refused(photonet("denoise", tmp_path / "*.png", "-o", tmp_path / "out"), 3, "*.png", "nothing matches")
