@@ -95,13 +95,16 @@ def make_recipe(fields: dict[str, Any], where: object) -> Recipe:
 
 
 def describe(error: ValidationError, spell: Callable[[str], str] = str) -> str:
-    """All problems of a pydantic model in one line.
+    """All problems of a pydantic model in one line; a field of several kinds says what each of them would be.
 
     Args:
         spell: field → its name where the user wrote it.
     """
-    problems = {str(e["loc"][0] if e["loc"] else "all"): e["msg"] for e in reversed(error.errors())}
-    return "; ".join(f"{spell(field)}: {text.removeprefix('Value error, ')}" for field, text in problems.items())
+    problems: dict[str, list[str]] = {}
+    for problem in error.errors():
+        field = str(problem["loc"][0] if problem["loc"] else "all")
+        problems.setdefault(field, []).append(problem["msg"].removeprefix("Value error, "))
+    return "; ".join(f"{spell(field)}: {', or '.join(texts)}" for field, texts in problems.items())
 
 
 def make_options(kind: type[OptionsT], fields: Mapping[str, Any], spell: Callable[[str], str] = str) -> OptionsT:

@@ -33,7 +33,7 @@ MAP_ERROR = 0.15  # the denoiser learns with a map that is wrong by up to this s
 # of camera grain the map may miss this share: real grain looks more like texture than any that is made, is estimated
 # too low, and a denoiser that trusts its map leaves it in the picture
 GRAIN_MISSED = 0.5
-BLUR = (0.3, 1.2)  # pixels, of the photos that get camera grain, before they are magnified
+BLUR = (0.4, 1.5)  # pixels, of the photos that get camera grain, before they are magnified
 CAMERA_LEVELS = {"weak": 3.0, "middle": 6.0, "strong": 12.0}  # luma grain of the trials, on the scale of 0 to 255
 
 
