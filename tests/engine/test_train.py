@@ -232,8 +232,7 @@ def test_minutes(trained: Trainer, tmp_path: Path):
     assert found["steps"] == found["step"]
     assert 10 < found["step"] < 100_000
     assert 0.6 < found["seconds"] < 10  # 1.2 s were allowed
-    rates = [line["lr"] for line in log(tmp_path / "run") if "lr" in line]
-    assert rates[-1] < max(rates)
+    assert found["optimizer"]["param_groups"][0]["lr"] < TINY["lr"] / 2  # it has fallen by the end
 
 
 def test_init(trained: Trainer, tmp_path: Path):
