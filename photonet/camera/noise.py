@@ -47,17 +47,12 @@ def correlated(
         stretch: B, width of the blur over its height, at the same area.
     """
     height, width = shape[-2:]
-    fy = torch.fft.fftfreq(height, device=generator.device)[:, None]
-    fx = torch.fft.rfftfreq(width, device=generator.device)
-    frequency = fy.square() + fx.square()
-    ratio = _per_picture(torch.ones_like(radius) if stretch is None else stretch)
-    blurred = fy.square() / ratio + fx.square() * ratio
-    gain = torch.exp(-2 * (torch.pi * _per_picture(radius)) ** 2 * blurred)
+    gain = _blur_gain((height, width), radius, stretch)
     if sharpening is not None:
-        mask = 1 - torch.exp(-2 * (torch.pi * SHARPENING_RADIUS) ** 2 * frequency)
+        mask = 1 - _blur_gain((height, width), torch.full_like(radius, SHARPENING_RADIUS))
         gain = gain * (1 + _per_picture(sharpening) * mask)
     # the power that the blur leaves, over the whole spectrum: the half that rfft keeps counts twice but for its edges
-    weight = torch.full_like(fx, 2.0)
+    weight = gain.new_full((gain.shape[-1],), 2.0)
     weight[0] = 1
     if width % 2 == 0:
         weight[-1] = 1
@@ -161,6 +156,21 @@ def camera_jpeg(clean: Tensor, grain: Grain, generator: Generator) -> Tensor:
     return torch.where(_per_picture(grain.quality) > 0, compressed, noisy.clamp(0, 1))
 
 
+def _blur_gain(size: tuple[int, int], radius: Tensor, stretch: Tensor | None = None) -> Tensor:
+    """What a Gaussian blur leaves of each frequency of `rfft2`, B 1 H W/2+1.
+
+    Args:
+        size: H W.
+        radius: B, standard deviation in pixels.
+        stretch: B, width of the blur over its height, at the same area.
+    """
+    fy = torch.fft.fftfreq(size[0], device=radius.device)[:, None]
+    fx = torch.fft.rfftfreq(size[1], device=radius.device)
+    ratio = _per_picture(torch.ones_like(radius) if stretch is None else stretch)
+    squared = fy.square() / ratio + fx.square() * ratio
+    return torch.exp(-2 * (torch.pi * _per_picture(radius)) ** 2 * squared)
+
+
 def _per_picture(values: Tensor) -> Tensor:
     return values.view(-1, 1, 1, 1)
 
@@ -188,9 +198,7 @@ def soften(clean: Tensor, radius: Tensor, magnification: Tensor) -> Tensor:
     batch, _, height, width = clean.shape
     if batch == 0:  # affine_grid refuses it
         return clean
-    fy = torch.fft.fftfreq(height, device=clean.device)[:, None]
-    fx = torch.fft.rfftfreq(width, device=clean.device)
-    gain = torch.exp(-2 * (torch.pi * _per_picture(radius)) ** 2 * (fy.square() + fx.square()))
+    gain = _blur_gain((height, width), radius)
     clean = torch.fft.irfft2(torch.fft.rfft2(clean) * gain, s=(height, width))
     theta = torch.zeros(batch, 2, 3, device=clean.device)
     theta[:, 0, 0] = theta[:, 1, 1] = 1 / magnification
