@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal, get_type_hints
 import typer
 
 from photonet.engine.batch import Compute, Output, check_outputs, computed_depth, run_batch, warnings_of
+from photonet.engine.develop import fitting
 from photonet.engine.plan import Job, plan
 from photonet.errors import InputError, UsageError
 from photonet.io import FORMATS, Told, check_target, check_writable, named, pack, read, read_bytes
@@ -164,7 +165,11 @@ def _pipe(files: Files, inputs: Sequence[str], verb: str, compute: Compute) -> N
     photo = read_bytes(sys.stdin.buffer.read(), "stdin", files.told)
     result = compute([photo], computed_depth(photo, target), lambda done, total: None)
     packed = pack(
-        result.photo, target.format, bit_depth=target.bit_depth, quality=target.quality, metadata=target.metadata
+        fitting(result.photo, None, target.format),
+        target.format,
+        bit_depth=target.bit_depth,
+        quality=target.quality,
+        metadata=target.metadata,
     )
     sys.stdout.buffer.write(packed.data)
     if not files.quiet:

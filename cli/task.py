@@ -46,7 +46,7 @@ def command(name: str) -> Callable[..., None]:
             name,
             task.group,
             lambda photos, dtype, progress: engine.run(photos, options, dtype, progress),
-            lambda: engine.loaded(net or task.default_network) if task.choose is None else None,
+            lambda: engine.loaded(net or task.default_network),
             lambda work, as_json: _print_plan(engine, work, as_json),
         )
 

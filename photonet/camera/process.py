@@ -50,26 +50,26 @@ def tone_curve(display: Tensor) -> Tensor:
 def mosaic_to_linear(sites: Tensor, cfa: np.ndarray, gains: Tensor, matrix: Tensor) -> Tensor:
     """Linear sRGB of a mosaic: white balance, demosaicing, color matrix.
 
-    White balance never darkens, and what it lifts above the white level is clipped there: highlights stay neutral.
+    What white balance lifts above the white level is clipped there. With gains of at least 1, which never darken,
+    highlights stay neutral.
 
     Args:
         sites: B 1 H W, 1.0 = white level; its first site is the first of the period.
         cfa: filter array.
-        gains: 3.
-        matrix: 3 3, camera RGB to linear sRGB.
+        gains: B 3, or 3.
+        matrix: B 3 3, or 3 3, camera RGB to linear sRGB.
 
     Returns:
         B 3 H W, not clipped below 0.
     """
-    gains = (gains / gains.min()).to(sites)
-    balanced = sites * gains[colors_of(cfa, sites.shape[-2:], sites.device)]
+    by_site = gains.to(sites)[..., colors_of(cfa, sites.shape[-2:], sites.device)]
+    balanced = sites * (by_site[:, None] if gains.ndim == 2 else by_site)
     return color_matrix(demosaic(balanced.clamp_max(1), cfa), matrix.to(sites))
 
 
 def camera_to_linear(camera: Tensor, gains: Tensor, matrix: Tensor) -> Tensor:
     """As `mosaic_to_linear`, of camera RGB, B 3 H W, before white balance."""
-    gains = (gains / gains.min()).to(camera)
-    return color_matrix(white_balance(camera, gains[None]).clamp_max(1), matrix.to(camera))
+    return color_matrix(white_balance(camera, gains.to(camera).expand(len(camera), -1)).clamp_max(1), matrix.to(camera))
 
 
 def process(camera: Tensor, gains: Tensor, matrix: Tensor) -> Tensor:

@@ -11,6 +11,7 @@ from torch import Generator, Tensor
 
 from photonet.camera.noise import log_uniform, uniform, white
 
+LEAST_VARIANCE = 1e-14  # of noise that values are stabilized for
 TUKEY_EDGE = 1e-4  # of the uniform numbers that are drawn: keeps the tails of a Tukey lambda distribution finite
 
 
@@ -56,18 +57,59 @@ def add_shot_read(signal: Tensor, noise: ShotRead, generator: Generator) -> Tens
     return signal + white(signal.shape, generator) * variance(signal, noise).sqrt()
 
 
+def stabilize(signal: Tensor, noise: ShotRead) -> Tensor:
+    """Values on a curve, close to a square root, on which the noise has the same deviation everywhere.
+
+    0 and 1 stay where they are; below 0 the curve goes on as a straight line.
+
+    Args:
+        signal: B C H W.
+
+    Source: Starck, Murtagh and Bijaoui, "Image Processing and Data Analysis", 1998 (generalized Anscombe transform).
+    """
+    offset, shot = _stabilizer_offset(noise), noise.shot.view(-1, 1, 1, 1)
+    root, at_white = offset.sqrt(), (shot + offset).sqrt()
+    return signal * (root + at_white) / (root + (shot * signal.clamp_min(0) + offset).sqrt())
+
+
+def unstabilize(values: Tensor, noise: ShotRead) -> Tensor:
+    """The inverse of `stabilize`."""
+    offset, shot = _stabilizer_offset(noise), noise.shot.view(-1, 1, 1, 1)
+    root = offset.sqrt()
+    raised = values * 2 / (root + (shot + offset).sqrt())
+    return raised * root + shot * raised.clamp_min(0).square() / 4
+
+
+def stabilized_deviation(noise: ShotRead) -> Tensor:
+    """Standard deviation of the noise after `stabilize`, B."""
+    offset = _stabilizer_offset(noise).flatten()
+    return (offset.sqrt() + (noise.shot + offset).sqrt()) / 2
+
+
+def _stabilizer_offset(noise: ShotRead) -> Tensor:
+    return (noise.read + 0.375 * noise.shot.square()).clamp_min(LEAST_VARIANCE).view(-1, 1, 1, 1)
+
+
+def read_at(shot: Tensor) -> Tensor:
+    """The read variance that cameras have where they have this shot variance.
+
+    Source: Brooks et al., "Unprocessing Images for Learned Raw Denoising", CVPR 2019, section 3.1 (fitted to the
+    Darmstadt Noise Dataset).
+    """
+    return (2.18 * shot.log() + 1.20).exp()
+
+
 def draw_shot_read(batch: int, generator: Generator, shot: tuple[float, float] = (1e-4, 0.012)) -> ShotRead:
     """Noise of cameras at any ISO speed.
 
     Args:
         shot: (lowest, highest) shot variance, drawn log-uniformly; the read variance follows it.
 
-    Source: Brooks et al., "Unprocessing Images for Learned Raw Denoising", CVPR 2019, section 3.1 (fitted to the
-    Darmstadt Noise Dataset).
+    Source: as `read_at`.
     """
     drawn = log_uniform(batch, *shot, generator)
     spread = 0.26 * torch.randn(batch, generator=generator, device=generator.device)
-    return ShotRead(drawn, (2.18 * drawn.log() + 1.20 + spread).exp())
+    return ShotRead(drawn, read_at(drawn) * spread.exp())
 
 
 class LogLine(NamedTuple):

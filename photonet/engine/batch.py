@@ -12,6 +12,7 @@ from typing import Any
 
 from numpy.typing import DTypeLike
 
+from photonet.engine.develop import fitting
 from photonet.engine.device import is_out_of_memory
 from photonet.engine.infer import Progress, Result
 from photonet.engine.plan import Job
@@ -221,7 +222,7 @@ def _write(job: Job, result: Result, output: Output, began: float) -> Outcome:
     try:
         make_folder(job.output.parent)
         report = write(
-            result.photo,
+            fitting(result.photo, job.output, output.format),
             job.output,
             format=output.format,
             bit_depth=output.bit_depth,

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Generator, Tensor
 
-from photonet.color import ENCODED_LUMA, LUMA_WEIGHTS, ColorState, transfer
+from photonet.color import ENCODED_LUMA, LUMA_WEIGHTS, SENSOR_STATES, ColorState, transfer
 from photonet.engine.develop import for_network
 from photonet.errors import InputError, UsageError
 from photonet.io import read, write_atomic
@@ -20,6 +20,8 @@ from photonet.photo import Photo, full_scale
 
 Example = Mapping[str, np.ndarray]  # named arrays H W C of one height and width: a clean picture, or a pair
 Batch = dict[str, Tensor]
+
+COLORS = 3
 
 
 @dataclass(frozen=True)
@@ -94,17 +96,22 @@ def read_pictures(source: Source, network: Any) -> Example:
 
 
 def as_expected(photo: Photo, network: Any) -> np.ndarray:
-    """Pixels H W C in the color state and with the channels that a network expects, in the photo's depth."""
-    photo = for_network(photo, network.expects)
+    """Pixels H W C in the color state and with the channels that a network expects, in the photo's depth.
+
+    For a network of what sensors record they are display pictures in color: its training pairs unprocess them.
+    """
+    raw = network.expects in SENSOR_STATES
+    state, channels = (ColorState.SRGB, COLORS) if raw else (network.expects, network.channels)
+    photo = for_network(photo, state)
     pixels = photo.pixels
-    if photo.state != network.expects:
-        convert = transfer(photo.state, network.expects)
+    if photo.state != state:
+        convert = transfer(photo.state, state)
         pixels = convert(pixels.astype(np.float32) / photo.full_scale).astype(np.float32)
-    if pixels.shape[2] == network.channels:
+    if pixels.shape[2] == channels:
         return pixels
-    if network.channels == 3:
-        return np.repeat(pixels, 3, axis=2)
-    gray = pixels @ np.array(ENCODED_LUMA if network.expects == ColorState.SRGB else LUMA_WEIGHTS, np.float32)
+    if channels == COLORS:
+        return np.repeat(pixels, COLORS, axis=2)
+    gray = pixels @ np.array(ENCODED_LUMA if state == ColorState.SRGB else LUMA_WEIGHTS, np.float32)
     return np.rint(gray).astype(pixels.dtype)[..., None] if pixels.dtype.kind == "u" else gray[..., None]
 
 

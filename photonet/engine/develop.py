@@ -1,6 +1,7 @@
 """RAW pictures developed for display, band by band."""
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Literal
 
 import numpy as np
@@ -14,6 +15,7 @@ from photonet.camera.mosaic import GREEN
 from photonet.color import SENSOR_STATES, ColorState, srgb_encode
 from photonet.engine.options import Options
 from photonet.errors import UsageError
+from photonet.io import writable
 from photonet.photo import Photo, Sensor, full_scale
 
 BAND_PIXELS = 1 << 20  # that are float32 at a time
@@ -76,6 +78,15 @@ def develop(photo: Photo, how: Development, dtype: DTypeLike = np.uint16) -> Pho
     return photo.with_pixels(_by_bands(photo, render, np.dtype(dtype)), state=ColorState.SRGB, sensor=None)
 
 
+def fitting(photo: Photo, path: Path | None, format: str | None) -> Photo:
+    """The photo as a file can hold it: what a sensor recorded is developed for display, unless the file is a DNG.
+
+    Args:
+        path, format: as `photonet.io.write` takes them.
+    """
+    return photo if writable(path, format).sensor else displayed(photo)
+
+
 def linear(photo: Photo) -> Photo:
     """A RAW picture in linear sRGB, float32: white balance, demosaicing, color matrix; clipped at white only.
 
@@ -93,6 +104,7 @@ def _by_bands(photo: Photo, render: Callable[[Tensor], Tensor], dtype: np.dtype)
     """Pixels H W 3: bands of linear sRGB, rendered."""
     sensor = _sensor_of(photo)
     gains, matrix = torch.tensor(sensor.white_balance), torch.from_numpy(sensor.matrix)
+    gains = gains / gains.min()  # never darker: white stays white
     pixels: np.ndarray = np.empty((photo.height, photo.width, 3), dtype)
     white = full_scale(dtype)
     step = max(BAND_PIXELS // photo.width // MARGIN * MARGIN, MARGIN)

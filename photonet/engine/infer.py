@@ -9,10 +9,12 @@ from math import ceil
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from numpy.typing import DTypeLike
 from torch import Tensor, nn
 
+from photonet.color import SENSOR_STATES
 from photonet.engine import checkpoint
 from photonet.engine.canvas import Canvas, picture_of
 from photonet.engine.checkpoint import Card
@@ -89,7 +91,7 @@ class Result:
 
     Args:
         photo: the result, in the color state of the first photo of the job, or of its development where the network
-            wants that of a RAW picture.
+            wants that of a RAW picture; what stays RAW is float32.
         notes: for the report.
         network: that ran; empty where none did.
         weights: the beginning of their digest.
@@ -204,17 +206,21 @@ class Engine:
         loaded = self.loaded(name)
         photos = [for_network(photo, loaded.network.expects) for photo in photos]
         photo = photos[0]
+        if photo.state in SENSOR_STATES:
+            dtype = np.float32  # what a sensor recorded may lie below black
         prepared = self.task.prepare(photos, options, _Runner(self, name))
         canvas = Canvas(photo, loaded.network, loaded.tiling.scale, dtype, self.strength)
 
         def work(tile: Tile) -> bool:
             output, retried = loaded(prepared.inputs(tile.read))
-            canvas.place(tile, self.task.finish(output, prepared.notes, options))
+            canvas.place(tile, prepared.finish(output))
             return retried
 
         swept = _sweep(photo, loaded, self.tile_size(loaded), work, progress)
         meta = replace(photo.meta, xmp=with_note(photo.meta.xmp, self._note(loaded)))
-        return Result(photo.with_pixels(canvas.pixels, meta=meta), dict(prepared.notes), name, loaded.weights, *swept)
+        sensor = photo.sensor and replace(photo.sensor, noise=None)  # that of the result is another
+        result = photo.with_pixels(canvas.pixels, meta=meta, sensor=sensor)
+        return Result(result, dict(prepared.notes), name, loaded.weights, *swept)
 
     def _note(self, loaded: Loaded) -> dict[str, str]:
         """What a result says of how it was made."""

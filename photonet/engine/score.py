@@ -10,7 +10,9 @@ import numpy as np
 import torch
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
+from photonet.color import SENSOR_STATES
 from photonet.engine.data import Source, as_expected
+from photonet.engine.develop import PLAIN, develop
 from photonet.engine.infer import Engine
 from photonet.engine.task import Baseline, Network, Task, Trial
 from photonet.errors import InputError, UsageError
@@ -73,14 +75,14 @@ class Case:
 
     Args:
         trial, picture: names.
-        degraded, clean: H W C, float32, 1.0 = white.
+        degraded, clean: float32, 1.0 = white; of one color state.
         options: of the trial.
     """
 
     trial: str
     picture: str
-    degraded: np.ndarray
-    clean: np.ndarray
+    degraded: Photo
+    clean: Photo
     options: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -106,23 +108,31 @@ def spoiled(pictures: Sequence[Path], trials: Sequence[Trial], network: Network)
     """Every clean picture under every trial."""
     for trial in trials:
         for number, path in enumerate(pictures):
-            clean = _pixels(path, network)
+            clean = _floats(as_expected(read(path), network))
             made = trial.degrade(clean, number)
-            degraded, target = made if isinstance(made, tuple) else (made, clean)
+            pictures_made = made if isinstance(made, tuple) else (made, clean)
+            degraded, target = (p if isinstance(p, Photo) else Photo(p, network.expects) for p in pictures_made)
             yield Case(trial.name, path.name, degraded, target, trial.options)
 
 
 def paired(sources: Sequence[Source], network: Network) -> Iterator[Case]:
     """Pairs of the user's own, as they are."""
     for source in sources:
-        degraded, clean = (_pixels(path, network) for path in source.files)
-        if degraded.shape != clean.shape:
+        degraded, clean = (_photo(path, network) for path in source.files)
+        if degraded.pixels.shape != clean.pixels.shape:
             raise InputError("the pictures of a pair differ in size", source.name)
         yield Case("pairs", source.name, degraded, clean)
 
 
-def _pixels(path: Path, network: Network) -> np.ndarray:
-    pixels = as_expected(read(path), network)
+def _photo(path: Path, network: Network) -> Photo:
+    """A picture of the user's as the network expects it."""
+    photo = read(path)
+    if network.expects in SENSOR_STATES and photo.state != network.expects:
+        raise InputError("not a RAW file of the kind that this network takes", path)
+    return photo if photo.state == network.expects else Photo(_floats(as_expected(photo, network)), network.expects)
+
+
+def _floats(pixels: np.ndarray) -> np.ndarray:
     return pixels.astype(np.float32) / full_scale(pixels.dtype)
 
 
@@ -132,26 +142,48 @@ def evaluate(
     make_options: Callable[[Mapping[str, Any]], Any],
     baselines: Mapping[str, Baseline],
 ) -> Iterator[Row]:
-    """Scores of every case: of the input itself, of the task, and of the baselines on the same pixels."""
-    network = engine.task.networks[engine.net or engine.task.default_network]
+    """Scores of every case: of the input itself, of the task, and of the baselines on the same pixels.
+
+    What a sensor recorded is measured after its development; what stays RAW also before, as a trial of its own.
+    """
     for case in cases:
-        yield _row(case, "input", case.degraded, 0.0)
+        noisy, clean = _shown(case.degraded), _shown(case.clean)
+        yield from _rows(case, "input", case.degraded, 0.0)
         began = perf_counter()
-        result = engine.run([Photo(case.degraded, network.expects)], make_options(case.options))
+        result = engine.run([case.degraded], make_options(case.options))
         seconds = perf_counter() - began
-        figures = engine.task.judge(result.notes, case.degraded, case.clean)
-        yield _row(case, result.network, result.photo.pixels, seconds, figures)
+        figures = engine.task.judge(result.notes, noisy, clean)
+        yield from _rows(case, result.network, result.photo, seconds, figures)
         for name, method in baselines.items():
             began = perf_counter()
-            output = method(case.degraded, case.clean)
-            yield _row(case, name, output, perf_counter() - began)
+            output = method(noisy, clean)
+            yield _row(case.trial, case, name, output, clean, perf_counter() - began)
+
+
+def _shown(photo: Photo) -> np.ndarray:
+    """Pixels as they are seen: of a RAW picture, those of its development."""
+    return develop(photo, PLAIN, np.float32).pixels if photo.state in SENSOR_STATES else photo.pixels
+
+
+def _rows(
+    case: Case, method: str, result: Photo, seconds: float, figures: Mapping[str, float] | None = None
+) -> Iterator[Row]:
+    yield _row(case.trial, case, method, _shown(result), _shown(case.clean), seconds, figures)
+    if result.state in SENSOR_STATES:
+        yield _row(f"{case.trial}, RAW", case, method, result.pixels, case.clean.pixels, seconds)
 
 
 def _row(
-    case: Case, method: str, result: np.ndarray, seconds: float, figures: Mapping[str, float] | None = None
+    trial: str,
+    case: Case,
+    method: str,
+    result: np.ndarray,
+    clean: np.ndarray,
+    seconds: float,
+    figures: Mapping[str, float] | None = None,
 ) -> Row:
-    quality = psnr(result, case.clean), ssim(result, case.clean)
-    return Row(case.trial, method, case.picture, *quality, seconds, figures or {})
+    quality = psnr(result, clean), ssim(result, clean)
+    return Row(trial, method, case.picture, *quality, seconds, figures or {})
 
 
 def averages(rows: Sequence[Row]) -> list[dict[str, Any]]:

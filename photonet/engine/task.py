@@ -55,10 +55,12 @@ class Prepared:
     Args:
         inputs: window → tensors for the network, 1 C H W, float32.
         notes: for the report, by name ("noise": 8.6).
+        finish: the network's output for a window → the result there, in `Network.returns`; by default the same.
     """
 
     inputs: Inputs
     notes: Mapping[str, Any] = field(default_factory=dict)
+    finish: Callable[[Tensor], Tensor] = lambda output: output
 
 
 class Runner(Protocol):
@@ -86,14 +88,14 @@ def one_by_one(paths: Sequence[Path]) -> list[tuple[Path, ...]]:
     return [(path,) for path in paths]
 
 
-def first_finish(tensor: Tensor, notes: Mapping[str, Any], options: Any) -> Tensor:
-    """The default of `Task.finish`: the network's output is the result."""
-    return tensor
-
-
 def decibels(output: Tensor, target: Tensor) -> Tensor:
     """Peak signal-to-noise ratio of each picture of a batch, B C H W, peak 1.0, not clipped."""
     return -10 * torch.log10((output.float() - target).square().mean((1, 2, 3)) + INVISIBLE)
+
+
+def rms_error(output: Tensor, target: Tensor) -> Tensor:
+    """Root of the mean squared error of each picture of a batch, B C H W, on the scale of 0 to 255."""
+    return 255 * ((output.float() - target).square().mean((1, 2, 3)) + INVISIBLE).sqrt()
 
 
 @dataclass(frozen=True)
@@ -148,19 +150,22 @@ class Network:
         return self.score(module, batch) if self.score else decibels(self.predict(module, batch), batch["target"])
 
 
+Picture = np.ndarray | Photo
+
+
 @dataclass(frozen=True)
 class Trial:
     """One condition that a task is scored under.
 
     Args:
         name: "sigma 25".
-        degrade: clean picture H W C in 0 to 1 and its number (the seed) → the input, float32; and what it is measured
-            against, where that is not the clean picture itself.
+        degrade: clean picture H W C in 0 to 1 and its number (the seed) → the input; and what it is measured against,
+            where that is not the clean picture itself. Each as float32 pixels like the clean ones, or as a Photo.
         options: of the run, beside those of the user.
     """
 
     name: str
-    degrade: Callable[[np.ndarray, int], np.ndarray | tuple[np.ndarray, np.ndarray]]
+    degrade: Callable[[np.ndarray, int], Picture | tuple[Picture, Picture]]
     options: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -179,7 +184,6 @@ class Task:
         choose: photos of a job → name of a network.
         group: files → jobs.
         prepare: photos, options, runner → `Prepared`.
-        finish: output window 1 C H W, notes, options → the result as a tensor, in `Network.returns`.
         trial_options: a pydantic model; its fields become flags of `photonet eval`.
         trials: trial options → conditions to score under; without, the network's own training pair is one.
         baselines: name → classical method on the same degraded pixels.
@@ -194,7 +198,6 @@ class Task:
     choose: Callable[[Sequence[Photo], Any], str] | None = None
     group: Callable[[Sequence[Path]], list[tuple[Path, ...]]] = one_by_one
     prepare: Callable[[Sequence[Photo], Any, Runner], Prepared] = prepare_picture
-    finish: Callable[[Tensor, Mapping[str, Any], Any], Tensor] = first_finish
     trial_options: type[Options] = Options
     trials: Callable[[Any], list[Trial]] | None = None
     baselines: Callable[[], Mapping[str, Baseline]] = dict

@@ -4,7 +4,7 @@
 """
 
 from photonet.io.atomic import OutputError, check_folder, check_target, make_folder, write_atomic
-from photonet.io.formats import FORMATS, RAW_SUFFIXES, READABLE_SUFFIXES, WRITABLE_SUFFIXES, named, suffix_for
+from photonet.io.formats import FORMATS, RAW_SUFFIXES, READABLE_SUFFIXES, WRITABLE_SUFFIXES, named, suffix_for, writable
 from photonet.io.metadata import Keep
 from photonet.io.reading import MAX_MEGAPIXELS, FormatInfo, identify, read, read_bytes
 from photonet.io.sensor import Told
@@ -38,6 +38,7 @@ __all__ = [
     "suffix_for",
     "with_note",
     "working_dtype",
+    "writable",
     "write",
     "write_atomic",
 ]

@@ -4,6 +4,7 @@ import math
 
 import pytest
 import torch
+from torch import Generator
 
 from photonet.camera.sensor import (
     HIGH_ISO_CAMERAS,
@@ -16,7 +17,10 @@ from photonet.camera.sensor import (
     draw_shot_read,
     from_deviations,
     from_levels,
+    stabilize,
+    stabilized_deviation,
     tukey_lambda,
+    unstabilize,
     variance,
 )
 
@@ -107,3 +111,29 @@ def test_same_seed_same_noise():
     ):
         one, other = (function(torch.Generator().manual_seed(7)) for _ in range(2))
         assert torch.equal(one, other)
+
+
+@pytest.mark.parametrize(("shot", "read"), [(1e-4, 1e-8), (0.01, 2e-4), (0.0, 1e-4), (5e-3, 0.0)])
+def test_stabilized_noise_is_the_same_everywhere(shot: float, read: float):
+    noise = ShotRead(torch.tensor([shot]), torch.tensor([read]))
+    for level in (0.1, 0.4, 0.9):
+        signal = torch.full((1, 1, 300, 300), level)
+        noisy = stabilize(add_shot_read(signal, noise, Generator().manual_seed(1)), noise)
+        assert noisy.std().item() == pytest.approx(stabilized_deviation(noise).item(), rel=0.05)
+
+
+def test_stabilize_keeps_black_and_white_and_is_undone():
+    noise = ShotRead(torch.tensor([0.01, 1e-4]), torch.tensor([1e-4, 0.0]))
+    signal = torch.linspace(-0.3, 1.5, 50).expand(2, 1, 1, 50)
+    values = stabilize(signal, noise)
+    ends = stabilize(torch.tensor([0.0, 1.0]).expand(2, 1, 1, 2), noise)
+    torch.testing.assert_close(ends, torch.tensor([0.0, 1.0]).expand(2, 1, 1, 2))
+    assert (values.diff() > 0).all()
+    torch.testing.assert_close(unstabilize(values, noise), signal, atol=1e-5, rtol=1e-4)
+
+
+def test_stabilize_by_hand():
+    """shot 0.5, read 0.03125: offset 0.125; 0.25 becomes 0.25 (√0.125 + √0.625) / (√0.125 + √0.25)."""
+    noise = ShotRead(torch.tensor([0.5]), torch.tensor([0.03125]))
+    expected = 0.25 * (0.125**0.5 + 0.625**0.5) / (0.125**0.5 + 0.5)
+    assert stabilize(torch.full((1, 1, 1, 1), 0.25), noise).item() == pytest.approx(expected, rel=1e-5)

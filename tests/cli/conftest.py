@@ -45,7 +45,9 @@ def small_weights(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
             torch.manual_seed(number)
             module = task.networks[name].build(config)
         files[name] = folder / f"denoise-{name}.safetensors"
-        checkpoint.save(files[name], Card(task="denoise", network=name, config=config), module.state_dict())
+        states = {"expects": task.networks[name].expects.value, "returns": task.networks[name].returns.value}
+        card = Card(task="denoise", network=name, config=config, **states)
+        checkpoint.save(files[name], card, module.state_dict())
     return files
 
 

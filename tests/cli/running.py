@@ -13,9 +13,14 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from photonet.color import ColorState
+from photonet.io import write
+from photonet.photo import Photo, Sensor
+
 SAMPLES = Path(__file__).parents[2] / "samples"
 SMALL = {
     "unet": {"widths": (8, 8), "blocks": (1, 1)},
+    "raw-unet": {"channels": 1, "widths": (8, 8), "blocks": (1, 1)},
     "noise-level": {"widths": (8, 8, 8)},
     "dncnn-color": {"channels": 3, "depth": 3, "width": 8},
     "dncnn-gray": {"channels": 1, "depth": 3, "width": 8},
@@ -64,6 +69,18 @@ def picture(path: Path, height: int = 40, width: int = 56, seed: int = 0, **opti
     waves = np.stack([np.sin(rows + columns * k) for k in (0.4, 0.7, 1)], axis=2)
     path.parent.mkdir(parents=True, exist_ok=True)
     Image.fromarray((128 + 60 * waves + rng.normal(0, 9, waves.shape)).astype(np.uint8)).save(path, **options)
+    return path
+
+
+def wedge(path: Path, cfa: np.ndarray | None = None, noise: tuple[float, float] | None = None) -> Path:
+    """A DNG: a gray wedge of 48×32 sites, brighter to the right."""
+    filters = np.array([[0, 1], [1, 2]]) if cfa is None else cfa
+    sensor = Sensor(
+        filters, np.zeros(filters.shape), 1.0, (2.0, 1.0, 1.5), np.linalg.inv(np.eye(3) * 0.9 + 0.03), noise
+    )
+    light = np.tile(np.linspace(0.02, 0.9, 48, dtype=np.float32), (32, 1))
+    gains = 1 / np.array([2.0, 1.0, 1.5], np.float32)[np.tile(filters, (16, 24))[:32, :48]]
+    write(Photo((light * gains)[..., None], ColorState.MOSAIC, sensor=sensor), path)
     return path
 
 

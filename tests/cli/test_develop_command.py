@@ -1,26 +1,16 @@
-"""`photonet develop`, and RAW files in the commands of tasks."""
+"""`photonet develop`."""
 
 from pathlib import Path
 
 import numpy as np
 import pytest
 import tifffile
-from running import Command, picture, pixels
-
-from photonet.color import ColorState
-from photonet.io import write
-from photonet.photo import Photo, Sensor
+from running import Command, picture, pixels, wedge
 
 
 @pytest.fixture
 def raw(tmp_path: Path) -> Path:
-    """A DNG: a gray wedge, brighter to the right."""
-    cfa = np.array([[0, 1], [1, 2]])
-    sensor = Sensor(cfa, np.zeros((2, 2)), 1.0, (2.0, 1.0, 1.5), np.linalg.inv(np.eye(3) * 0.9 + 0.03))
-    wedge = np.tile(np.linspace(0.02, 0.9, 48, dtype=np.float32), (32, 1))
-    gains = np.tile(1 / np.array([[2.0, 1.0], [1.0, 1.5]], np.float32), (16, 24))
-    write(Photo((wedge * gains)[..., None], ColorState.MOSAIC, sensor=sensor), tmp_path / "wedge.dng")
-    return tmp_path / "wedge.dng"
+    return wedge(tmp_path / "wedge.dng")
 
 
 def test_develop(photonet: Command, raw: Path, tmp_path: Path):
@@ -55,16 +45,6 @@ def test_error_no_raw_file(photonet: Command, tmp_path: Path):
     assert done.code == 2
     assert "give a RAW file" in done.err
     assert not (tmp_path / "b.jpg").exists()
-
-
-def test_a_display_network_gets_a_developed_picture(photonet: Command, raw: Path, tmp_path: Path):
-    done = photonet("denoise", raw, "-o", tmp_path / "out.tif", "--strength", "0", "--compare")
-    assert done.code == 0, done.err
-    assert photonet("develop", raw, "-o", tmp_path / "developed.tif").code == 0
-    denoised, developed = (tifffile.imread(tmp_path / f"{name}.tif") for name in ("out", "developed"))
-    assert denoised.dtype == np.uint16
-    assert np.abs(denoised.astype(int) - developed).max() <= 1
-    assert (tmp_path / "out-compare.html").exists()
 
 
 def test_headerless(photonet: Command, tmp_path: Path):

@@ -7,8 +7,11 @@ import numpy as np
 import torch
 from torch import nn
 
+from photonet.camera.mosaic import BAYER
+from photonet.color import SENSOR_STATES
+from photonet.engine.checkpoint import Card
 from photonet.engine.task import Network
-from photonet.photo import Photo
+from photonet.photo import Photo, Sensor
 from photonet.tasks import CATALOG, get_task
 
 WIDTH, BLOCKS, DEPTH = 12, 1, 3
@@ -32,6 +35,13 @@ def small_config(config: Mapping[str, Any]) -> dict[str, Any]:
     return {key: SHRINK[key](value) for key, value in config.items()}
 
 
+def small_card(task: str, name: str) -> Card:
+    """The card of a small network."""
+    network = get_task(task).networks[name]
+    states = {"expects": network.expects.value, "returns": network.returns.value}
+    return Card(task=task, network=name, config=small_config(network.config), **states)
+
+
 def build_small(network: Network) -> nn.Module:
     """A small network with weights that are always the same random ones."""
     with torch.random.fork_rng(devices=[]):
@@ -47,4 +57,6 @@ def noise_photo(network: Network, height: int, width: int) -> Photo:
     rng = np.random.default_rng(height * 1000 + width)
     coarse = rng.random((height // 6 + 2, width // 6 + 2, network.channels), dtype=np.float32)
     pixels = np.kron(coarse, np.ones((6, 6, 1), np.float32))[:height, :width]
-    return Photo((pixels + rng.normal(0, 0.05, pixels.shape)).astype(np.float32), network.expects)
+    pixels = (pixels + rng.normal(0, 0.05, pixels.shape)).astype(np.float32)
+    sensor = Sensor(BAYER["GRBG"], np.zeros((2, 2)), 1.0, (2.0, 1.0, 1.5), np.eye(3), noise=(1e-3, 1e-5))
+    return Photo(pixels, network.expects, sensor=sensor if network.expects in SENSOR_STATES else None)

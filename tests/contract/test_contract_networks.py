@@ -7,11 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from small import NETWORKS, build_small, noise_photo, small_config
+from small import NETWORKS, build_small, noise_photo, small_card
 from torch import Generator
 
 from photonet.engine import checkpoint
-from photonet.engine.checkpoint import Card
 from photonet.engine.data import Batch, Source, build_bank
 from photonet.engine.device import Device
 from photonet.engine.infer import Engine
@@ -57,7 +56,7 @@ def crops(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Batch]:
             return {key: array[:96, :96] for key, array in network.sample(source, network).items()}
 
         bank = build_bank([Source(SAMPLE.name, (SAMPLE,))], sample, folder / f"{task}-{name}")
-        drawn[f"{task}-{name}"] = bank.draw(3, 48, Generator().manual_seed(3))
+        drawn[f"{task}-{name}"] = bank.draw(3, 64, Generator().manual_seed(3))
     return drawn
 
 
@@ -113,7 +112,7 @@ def test_weights_reach_the_result(task: str, name: str):
 @every_network
 def test_save_and_load(task: str, name: str, network: Network, tmp_path: Path):
     module, path = build_small(network), tmp_path / "weights.safetensors"
-    card = Card(task=task, network=name, config=small_config(network.config))
+    card = small_card(task, name)
     checkpoint.save(path, card, module.state_dict(), torch.float32)
     definition = get_task(task)
     _, loaded = checkpoint.build(definition, *checkpoint.read_tensors(path), path)
@@ -126,7 +125,7 @@ def test_save_and_load(task: str, name: str, network: Network, tmp_path: Path):
 
 @every_network
 def test_half_precision_is_stored_once(task: str, name: str, network: Network, tmp_path: Path):
-    card = Card(task=task, network=name, config=small_config(network.config))
+    card = small_card(task, name)
     first, second = tmp_path / "first.safetensors", tmp_path / "second.safetensors"
     checkpoint.save(first, card, build_small(network).state_dict())
     checkpoint.save(second, card, checkpoint.read_tensors(first)[1])

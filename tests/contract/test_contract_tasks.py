@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 from PIL import Image
 from pydantic import ValidationError
-from small import build_small, small_config
+from small import build_small, noise_photo, small_card
 
 import photonet
+from photonet.color import SENSOR_STATES
 from photonet.engine import checkpoint
-from photonet.engine.checkpoint import Card
 from photonet.engine.score import trials_of
 from photonet.engine.task import Task
 from photonet.errors import UsageError
@@ -38,7 +38,7 @@ def _small_weights(task: Task, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     folder = tmp_path / "weights"
     folder.mkdir()
     for name, network in task.networks.items():
-        card = Card(task=task.name, network=name, config=small_config(network.config))
+        card = small_card(task.name, name)
         checkpoint.save(folder / f"{task.weights_name(name)}.safetensors", card, build_small(network).state_dict())
     monkeypatch.setattr(checkpoint, "shipped", lambda: sorted(folder.glob("*.safetensors")))
 
@@ -115,7 +115,11 @@ def test_on_a_sample(name: str, run: Run, sample: Path, tmp_path: Path):
 def test_every_network_on_a_sample(name: str, task: Task, run: Run, sample: Path, tmp_path: Path):
     Image.open(sample).convert("L").save(tmp_path / "gray.png")
     for network in task.choices():
-        source = sample if task.networks[network].channels == 3 else tmp_path / "gray.png"
+        if task.networks[network].expects in SENSOR_STATES:
+            source = tmp_path / "raw.dng"
+            photonet.write(noise_photo(task.networks[network], 61, 90), source, overwrite=True)
+        else:
+            source = sample if task.networks[network].channels == 3 else tmp_path / "gray.png"
         assert run(name, source, "-o", tmp_path / f"{network}.png", "--net", network) == 0
         assert (tmp_path / f"{network}.png").exists()
 

@@ -15,7 +15,9 @@ from photonet.engine.score import psnr
 from photonet.errors import WeightsError
 from photonet.io import read
 from photonet.photo import Photo
-from photonet.tasks.denoise import TASK, DenoiseOptions, gaussian_trial
+from photonet.tasks.denoise import TASK
+from photonet.tasks.denoise.display import gaussian_trial
+from photonet.tasks.denoise.options import DenoiseOptions
 
 
 def kair_net(channels=1, depth=4, width=6):

@@ -21,7 +21,7 @@ from photonet.nets.noise_level import NoiseLevel
 from photonet.nets.unet import DenoisingUNet
 from photonet.photo import Metadata, Photo
 from photonet.tasks.denoise import TASK as DENOISE
-from photonet.tasks.denoise import DenoiseOptions
+from photonet.tasks.denoise.options import DenoiseOptions
 
 SIZES = [(131, 77), (45, 210), (1, 1), (3, 90), (64, 64)]
 SIGMA_25 = DenoiseOptions(sigma=25.0)

@@ -7,16 +7,9 @@ import torch
 from photonet.engine.task import Window
 from photonet.errors import UsageError
 from photonet.photo import Photo
-from photonet.tasks.denoise import (
-    MAP_ERROR,
-    TASK,
-    DenoiseOptions,
-    DenoiseTraining,
-    DenoiseTrials,
-    add_noise,
-    judge,
-    trials,
-)
+from photonet.tasks.denoise import TASK, trials
+from photonet.tasks.denoise.display import MAP_ERROR, DenoiseTraining, add_noise, judge
+from photonet.tasks.denoise.options import DenoiseOptions, DenoiseTrials
 
 
 class FixedRunner:

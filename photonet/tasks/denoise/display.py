@@ -1,19 +1,19 @@
-"""Denoising of display pictures: DnCNN as published, and a faster U-Net that is told the noise level."""
+"""Display pictures: DnCNN as published, and a faster U-Net that is told the noise level."""
 
 from collections.abc import Mapping, Sequence
 from fractions import Fraction
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from pydantic import Field, field_validator
+from pydantic import Field
 from torch import Generator, Tensor, nn
 
 from photonet.camera.noise import Grain, camera_jpeg, draw_grain, soften, uniform, white
-from photonet.engine.classical import classical_denoisers, noise_rms
+from photonet.engine.classical import noise_rms
 from photonet.engine.data import Batch
-from photonet.engine.task import INVISIBLE, Network, Options, Prepared, Runner, Task, Tiling, Trial, Window
+from photonet.engine.task import Network, Options, Prepared, Runner, Tiling, Trial, Window, rms_error
 from photonet.engine.tiles import magnify_window
 from photonet.errors import UsageError
 from photonet.nets.dncnn import DnCNN, fold_batch_norm
@@ -27,29 +27,14 @@ from photonet.nets.noise_level import (
 )
 from photonet.nets.unet import DenoisingUNet
 from photonet.photo import Photo
+from photonet.tasks.denoise.options import DenoiseOptions
 
-SUMMARY = "Remove noise from photographs, as much as there is."
 MAP_ERROR = 0.15  # the denoiser learns with a map that is wrong by up to this share
 # of camera grain the map may miss this share: real grain looks more like texture than any that is made, is estimated
 # too low, and a denoiser that trusts its map leaves it in the picture
 GRAIN_MISSED = 0.5
 BLUR = (0.4, 1.5)  # pixels, of the photos that get camera grain, before they are magnified
 CAMERA_LEVELS = {"weak": 3.0, "middle": 6.0, "strong": 12.0}  # luma grain of the trials, on the scale of 0 to 255
-
-
-class DenoiseOptions(Options):
-    """What a user can ask for."""
-
-    sigma: float | Literal["auto"] = Field(
-        "auto", description="Noise level, 0 to 255; auto estimates it place by place. --strength 0 leaves the picture."
-    )
-
-    @field_validator("sigma")
-    @classmethod
-    def _in_range(cls, value: float | str) -> float | str:
-        if isinstance(value, float) and not 0 <= value <= 255:
-            raise ValueError("sigma is between 0 and 255")
-        return value
 
 
 class DenoiseTraining(Options):
@@ -68,14 +53,6 @@ class DenoiseTraining(Options):
     camera: float = Field(0.5, ge=0, le=1)
     grain: tuple[float, float] = (1.0, 20.0)
     gray: float = Field(0.06, ge=0, le=1)
-
-
-class DenoiseTrials(Options):
-    """What `photonet eval denoise` measures."""
-
-    sigma: str = Field("15,25,50", description="Levels of white Gaussian noise, separated by commas; empty for none.")
-    camera: bool = Field(False, description="Also camera grain at three strengths, compressed as JPEG.")
-    told: bool = Field(False, description="Tell the network the level of the white noise instead of estimating it.")
 
 
 def add_noise(batch: Batch, generator: Generator, options: DenoiseTraining) -> Batch:
@@ -125,8 +102,7 @@ def rms_loss(net: nn.Module, batch: Batch, progress: float) -> dict[str, Tensor]
     Its gradient has the same size for every picture. That of decibels is larger the weaker the noise is, so that a few
     nearly clean pictures of a batch decide; that of the squared error leaves all to the noisiest.
     """
-    squared = (net(batch["input"], batch["noise_map"]).float() - batch["target"]).square().mean((1, 2, 3))
-    return {"loss": 255 * (squared + INVISIBLE).sqrt().mean()}
+    return {"loss": rms_error(net(batch["input"], batch["noise_map"]), batch["target"]).mean()}
 
 
 def published_loss(net: nn.Module, batch: Batch, progress: float) -> dict[str, Tensor]:
@@ -155,6 +131,8 @@ def noise_in(photo: Photo, options: DenoiseOptions, runner: Runner) -> Tensor:
 def prepare(photos: Sequence[Photo], options: DenoiseOptions, runner: Runner) -> Prepared:
     """The noise level of the picture, once; then windows of picture and map."""
     photo = photos[0]
+    if options.noise != "auto":
+        raise UsageError("shot and read noise are of mosaics", "--noise", "tell --sigma, or leave --net out")
     picture = runner.picture(photo, runner.network)
     if runner.network.startswith("dncnn"):
         if options.sigma != "auto":
@@ -200,16 +178,6 @@ def camera_trial(name: str, level: float) -> Trial:
         return camera_jpeg(chw, grain, generator)[0].permute(1, 2, 0).contiguous().numpy()
 
     return Trial(f"camera {name}", degrade)
-
-
-def trials(options: DenoiseTrials) -> list[Trial]:
-    """The conditions that `photonet eval denoise` measures."""
-    try:
-        sigmas = [float(text) for text in options.sigma.split(",") if text.strip()]
-    except ValueError:
-        raise UsageError(f"{options.sigma!r} is not a list of numbers", "--sigma", "write 15,25,50") from None
-    found = [gaussian_trial(sigma, {"sigma": sigma} if options.told else {}) for sigma in sigmas]
-    return found + [camera_trial(*item) for item in CAMERA_LEVELS.items() if options.camera]
 
 
 def adopt_dncnn(tensors: Mapping[str, Tensor], channels: int) -> tuple[dict[str, Any], dict[str, Tensor]] | None:
@@ -267,22 +235,4 @@ NOISE_LEVEL = Network(
     pair=add_noise,
     loss=level_loss,
     score=lambda net, batch: -pooled_error(net(batch["input"]), batch["level"]),
-)
-
-TASK = Task(
-    name="denoise",
-    summary=SUMMARY,
-    options=DenoiseOptions,
-    networks={
-        "unet": UNET,
-        "dncnn-color": dncnn(3, 20, "DnCNN as published, blind, color"),
-        "dncnn-gray": dncnn(1, 17, "DnCNN as published, one noise level (25), gray"),
-        "noise-level": NOISE_LEVEL,
-    },
-    prepare=prepare,
-    trial_options=DenoiseTrials,
-    trials=trials,
-    baselines=classical_denoisers,
-    judge=judge,
-    protocol="RGB PSNR, peak 1, output clipped to 0..1, no border; SSIM with a Gaussian window, 11 and sigma 1.5",
 )

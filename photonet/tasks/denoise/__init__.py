@@ -1,0 +1,56 @@
+"""Denoising: display pictures, and RAW pictures before their development."""
+
+from collections.abc import Sequence
+
+from photonet.engine.classical import classical_denoisers
+from photonet.engine.task import Prepared, Runner, Task, Trial
+from photonet.errors import UsageError
+from photonet.photo import Photo
+from photonet.tasks.denoise import display, raw
+from photonet.tasks.denoise.options import DenoiseOptions, DenoiseTrials
+
+SUMMARY = "Remove noise from photographs, as much as there is."
+
+
+def choose(photos: Sequence[Photo], options: DenoiseOptions) -> str:
+    """Mosaics are denoised as they are; X-Trans, and all that has three colors in a pixel, as display pictures."""
+    return "raw-unet" if raw.can_take(photos[0]) else "unet"
+
+
+def prepare(photos: Sequence[Photo], options: DenoiseOptions, runner: Runner) -> Prepared:
+    """The noise of the picture, once; then windows of picture and map."""
+    return (raw if runner.network in raw.DOMAINS else display).prepare(photos, options, runner)
+
+
+def trials(options: DenoiseTrials) -> list[Trial]:
+    """The conditions that `photonet eval denoise` measures."""
+    if options.raw:
+        return [raw.raw_trial(name, shot, options.told) for name, shot in raw.SHOT_LEVELS.items()]
+    try:
+        sigmas = [float(text) for text in options.sigma.split(",") if text.strip()]
+    except ValueError:
+        raise UsageError(f"{options.sigma!r} is not a list of numbers", "--sigma", "write 15,25,50") from None
+    found = [display.gaussian_trial(sigma, {"sigma": sigma} if options.told else {}) for sigma in sigmas]
+    return found + [display.camera_trial(*item) for item in display.CAMERA_LEVELS.items() if options.camera]
+
+
+TASK = Task(
+    name="denoise",
+    summary=SUMMARY,
+    options=DenoiseOptions,
+    networks={
+        "unet": display.UNET,
+        "dncnn-color": display.dncnn(3, 20, "DnCNN as published, blind, color"),
+        "dncnn-gray": display.dncnn(1, 17, "DnCNN as published, one noise level (25), gray"),
+        "raw-unet": raw.RAW_UNET,
+        "raw-brooks": raw.RAW_BROOKS,
+        "noise-level": display.NOISE_LEVEL,
+    },
+    choose=choose,
+    prepare=prepare,
+    trial_options=DenoiseTrials,
+    trials=trials,
+    baselines=classical_denoisers,
+    judge=display.judge,
+    protocol="RGB PSNR, peak 1, output clipped to 0..1, no border; SSIM with a Gaussian window, 11 and sigma 1.5",
+)

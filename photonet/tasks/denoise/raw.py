@@ -1,0 +1,267 @@
+"""RAW pictures: mosaics denoised before anything else is done to them."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from pydantic import Field
+from torch import Generator, Tensor, nn
+
+from photonet.camera import process
+from photonet.camera.estimate import estimate_shot_read
+from photonet.camera.mosaic import BAYER, mosaic
+from photonet.camera.noise import soften, uniform, white
+from photonet.camera.sensor import (
+    ShotRead,
+    add_shot_read,
+    draw_shot_read,
+    read_at,
+    stabilize,
+    stabilized_deviation,
+    unstabilize,
+    variance,
+)
+from photonet.camera.unprocess import Camera, draw_camera, unprocess
+from photonet.color import SRGB_TO_XYZ, ColorState, srgb_encode
+from photonet.engine.data import Batch
+from photonet.engine.task import Network, Options, Prepared, Runner, Tiling, Trial, Window, decibels, rms_error
+from photonet.errors import UsageError
+from photonet.nets.brooks import BrooksUNet
+from photonet.nets.unet import DenoisingUNet
+from photonet.photo import Photo, Sensor
+from photonet.tasks.denoise.options import DenoiseOptions
+
+RGGB = BAYER["RGGB"]  # all that the networks know: other phases are turned into it
+FLIPS: Mapping[str, tuple[int, ...]] = {"RGGB": (), "GRBG": (-1,), "GBRG": (-2,), "BGGR": (-2, -1)}
+SHOT_LEVELS = {"low": 3e-4, "middle": 1.5e-3, "high": 8e-3}  # shot variance of the trials, by ISO speed
+PROFILE_ERROR = 0.15  # standard deviation of the logarithm of what the networks are told in training
+DARKEST_EXPOSURE = 3.0  # stops
+MOST_SITES = 8_000_000  # that the noise is estimated from
+STRIP = 48  # rows in one piece of them: a multiple of the estimator's cells and of every filter array
+
+
+class RawTraining(Options):
+    """What the training pairs are made of.
+
+    Args:
+        shot: (lowest, highest) shot variance at white level 1, drawn log-uniformly.
+        halved: share of batches whose photos are halved in size first, which hides their own noise and compression.
+        underexposed: share of pictures that are up to three stops darker.
+    """
+
+    shot: tuple[float, float] = (3e-5, 0.03)
+    halved: float = Field(0.5, ge=0, le=1)
+    underexposed: float = Field(0.2, ge=0, le=1)
+
+
+class Domain(NamedTuple):
+    """What a network sees of a mosaic.
+
+    Args:
+        enter: sites B 1 H W and their noise → `input` and the network's maps, by name.
+        leave: the network's output, and the noise → sites.
+    """
+
+    enter: Callable[[Tensor, ShotRead], Batch]
+    leave: Callable[[Tensor, ShotRead], Tensor]
+
+
+def _enter_stabilized(sites: Tensor, noise: ShotRead) -> Batch:
+    deviation = stabilized_deviation(noise).view(-1, 1, 1, 1).expand_as(sites)
+    return {"input": stabilize(sites, noise), "noise_map": deviation}
+
+
+STABILIZED = Domain(_enter_stabilized, unstabilize)
+LINEAR = Domain(lambda sites, noise: {"input": sites, "variance": variance(sites, noise)}, lambda output, noise: output)
+DOMAINS = {"raw-unet": STABILIZED, "raw-brooks": LINEAR}
+
+
+def can_take(photo: Photo) -> bool:
+    """Whether a photo is a Bayer mosaic."""
+    return photo.state == ColorState.MOSAIC and photo.sensor is not None and _phase(photo.sensor) is not None
+
+
+def _phase(sensor: Sensor) -> str | None:
+    return next((name for name, cfa in BAYER.items() if np.array_equal(cfa, sensor.cfa)), None)
+
+
+def noise_in(photo: Photo, options: DenoiseOptions) -> tuple[ShotRead, str]:
+    """Shot and read noise, and who says so: the user, the file, or an estimate.
+
+    Raises:
+        UsageError: the picture is too small, or has nothing flat, to estimate it from.
+    """
+    assert photo.sensor is not None
+    if options.noise != "auto":
+        return _of_floats(*options.noise), "told"
+    if photo.sensor.noise is not None:
+        return _of_floats(*photo.sensor.noise), "from the file"
+    rows = max(MOST_SITES // photo.width // STRIP, 1)
+    starts = np.linspace(0, max(photo.height - STRIP, 0), rows).astype(int) // STRIP * STRIP
+    strips = [photo.pixels[start : start + STRIP, :, 0] for start in dict.fromkeys(starts.tolist())]
+    fit = estimate_shot_read(torch.from_numpy(np.concatenate(strips)), len(photo.sensor.cfa))
+    if fit is None:
+        raise UsageError("too small to estimate its noise", photo.meta.source or "", "tell it with --noise SHOT,READ")
+    return _of_floats(fit.shot, fit.read), "estimated" if fit.read_is_sure else "estimated, read noise unsure"
+
+
+def _of_floats(shot: float, read: float) -> ShotRead:
+    return ShotRead(torch.tensor([shot]), torch.tensor([read]))
+
+
+def prepare(photos: Sequence[Photo], options: DenoiseOptions, runner: Runner) -> Prepared:
+    """Its noise, once; then windows of the mosaic, turned so that they begin with red."""
+    photo = photos[0]
+    if options.sigma != "auto":
+        fix = "leave it out, tell --noise SHOT,READ, or denoise the developed picture with --net unet"
+        raise UsageError("the noise of a RAW picture is no single level", "--sigma", fix)
+    phase = _phase(photo.sensor) if photo.sensor is not None else None
+    if phase is None:
+        raise UsageError("not a Bayer mosaic", "--net", "leave it out: it is denoised after development")
+    flips, domain = FLIPS[phase], DOMAINS[runner.network]
+    picture = runner.picture(photo, runner.network)
+    noise, origin = noise_in(photo, options)
+
+    def inputs(window: Window) -> tuple[Tensor, ...]:
+        return tuple(domain.enter(picture(window).flip(flips), noise).values())
+
+    def finish(output: Tensor) -> Tensor:
+        on_device = ShotRead(*(level.to(output.device) for level in noise))
+        return domain.leave(output, on_device).flip(flips)
+
+    shot, read = (float(f"{level.item():.3g}") for level in noise)
+    return Prepared(inputs, {"shot": shot, "read": read, "levels": origin}, finish)
+
+
+def _spoil(batch: Batch, generator: Generator, options: RawTraining) -> tuple[Tensor, Tensor, ShotRead, Camera]:
+    """Clean display pictures, B 3 H W → noisy and clean mosaics B 1 H/2 W/2, the noise as it is told, the camera."""
+    if "input" in batch:
+        raise UsageError("RAW networks learn from clean photos only", "--pairs", "give --photos DIR")
+    display = batch["target"]
+    height, width = (side // 2 for side in display.shape[-2:])
+    count = len(display)
+    if uniform(1, 0, 1, generator) < options.halved:
+        display = F.avg_pool2d(display, 2)
+    else:
+        radius = uniform(count, 0, 0.8, generator)
+        display = soften(display[..., :height, :width], radius, torch.ones_like(radius)).clamp(0, 1)
+    codes = uniform(display.numel(), -0.5, 0.5, generator).view_as(display) / 255  # 8 bits show steps in the dark
+    camera = draw_camera(count, generator)
+    light = unprocess((display + codes).clamp(0, 1), camera)
+    stops = uniform(count, 0, DARKEST_EXPOSURE, generator)
+    dark = 2 ** -torch.where(uniform(count, 0, 1, generator) < options.underexposed, stops, 0)
+    clean = mosaic(light, RGGB) * dark.view(-1, 1, 1, 1)
+    noise = draw_shot_read(count, generator, options.shot)
+    noisy = add_shot_read(clean, noise, generator)
+    saturates = uniform(count, 0, 1, generator).view(-1, 1, 1, 1) < 0.5
+    noisy = torch.where(saturates, noisy.clamp_max(1), noisy)
+    errors = (PROFILE_ERROR * white((2, count), generator)).exp()
+    told = ShotRead(noise.shot * errors[0], noise.read * errors[1].square())
+    return noisy, clean, told, Camera(camera.gains / dark[:, None], camera.matrix)
+
+
+def pair_in(domain: Domain) -> Callable[[Batch, Generator, RawTraining], Batch]:
+    """`Network.pair` for a network that sees mosaics in this way."""
+
+    def pair(batch: Batch, generator: Generator, options: RawTraining) -> Batch:
+        noisy, clean, told, camera = _spoil(batch, generator, options)
+        target = domain.enter(clean, told)["input"]
+        return {**domain.enter(noisy, told), "target": target, **told._asdict(), **camera._asdict()}
+
+    return pair
+
+
+def _developed(domain: Domain, values: Tensor, batch: Batch) -> Tensor:
+    """Linear sRGB of what a network gives, clipped for display."""
+    sites = domain.leave(values, ShotRead(batch["shot"], batch["read"]))
+    return process.mosaic_to_linear(sites, RGGB, batch["gains"], batch["matrix"]).clamp(0, 1)
+
+
+def developed_loss(net: nn.Module, batch: Batch, progress: float) -> dict[str, Tensor]:
+    """RMS error of each picture after development, on the scale of 0 to 255."""
+    output = net(batch["input"], batch["noise_map"]).float()
+    shown = (srgb_encode(_developed(STABILIZED, values, batch)) for values in (output, batch["target"]))
+    return {"loss": rms_error(*shown).mean()}
+
+
+def published_loss(net: nn.Module, batch: Batch, progress: float) -> dict[str, Tensor]:
+    """Absolute error after development: the variant of the paper that is better to look at.
+
+    Source: Brooks et al., CVPR 2019, section 4. Demosaicing is this library's, not bilinear.
+    """
+    output = net(batch["input"], batch["variance"]).float()
+    shown = [process.gamma(_developed(LINEAR, values, batch)) for values in (output, batch["target"])]
+    return {"loss": (shown[0] - shown[1]).abs().mean()}
+
+
+def score_in(domain: Domain, map_name: str) -> Callable[[nn.Module, Batch], Tensor]:
+    """`Network.score`: decibels after development."""
+
+    def score(net: nn.Module, batch: Batch) -> Tensor:
+        output = net(batch["input"], batch[map_name]).float()
+        return decibels(*(srgb_encode(_developed(domain, values, batch)) for values in (output, batch["target"])))
+
+    return score
+
+
+def raw_trial(name: str, shot: float, told: bool) -> Trial:
+    """A mosaic of an unprocessed picture with a camera's noise; torch seed = number of the picture.
+
+    Args:
+        told: the file has a noise profile; else the noise is estimated.
+    """
+
+    def degrade(clean: np.ndarray, number: int) -> tuple[Photo, Photo]:
+        generator = torch.Generator().manual_seed(number)
+        camera = draw_camera(1, generator)
+        sites = mosaic(unprocess(torch.from_numpy(clean).permute(2, 0, 1)[None], camera), RGGB)
+        noise = ShotRead(torch.tensor([shot]), read_at(torch.tensor([shot])))
+        noisy = add_shot_read(sites, noise, generator)
+        red, green, blue = camera.gains[0].tolist()
+        sensor = Sensor(
+            cfa=RGGB,
+            black=np.zeros((2, 2)),
+            white=1.0,
+            white_balance=(red / green, 1.0, blue / green),
+            xyz_to_camera=np.linalg.inv(np.array(SRGB_TO_XYZ) @ camera.matrix[0].double().numpy()),
+            noise=(noise.shot.item(), noise.read.item()) if told else None,
+        )
+        recorded = [one[0].permute(1, 2, 0).contiguous().numpy() for one in (noisy, sites)]
+        return tuple(Photo(pixels, ColorState.MOSAIC, sensor=sensor) for pixels in recorded)  # type: ignore[return-value]
+
+    return Trial(f"{name} ISO", degrade)
+
+
+RAW_UNET = Network(
+    summary="U-Net on Bayer mosaics, told their noise, 1.9 M parameters",
+    build=lambda config: DenoisingUNet(**config),
+    config={"channels": 1, "widths": (48, 96, 192), "blocks": (1, 1, 2)},
+    tiling=lambda net: Tiling(net.unet.stride, net.unet.radius, bytes_per_pixel=100),
+    expects=ColorState.MOSAIC,
+    returns=ColorState.MOSAIC,
+    channels=1,
+    maps=("noise_map",),
+    crop_multiple=16,
+    training=RawTraining,
+    pair=pair_in(STABILIZED),
+    loss=developed_loss,
+    score=score_in(STABILIZED, "noise_map"),
+)
+
+RAW_BROOKS = Network(
+    summary="U-Net of Brooks et al. as published, on Bayer mosaics, 11.8 M parameters",
+    build=lambda config: BrooksUNet(**config),
+    config={"widths": (32, 64, 128, 256, 512)},
+    tiling=lambda net: Tiling(net.stride, net.radius, bytes_per_pixel=200),
+    expects=ColorState.MOSAIC,
+    returns=ColorState.MOSAIC,
+    channels=1,
+    maps=("variance",),
+    crop_multiple=64,
+    training=RawTraining,
+    pair=pair_in(LINEAR),
+    loss=published_loss,
+    score=score_in(LINEAR, "variance"),
+)

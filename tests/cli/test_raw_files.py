@@ -1,0 +1,84 @@
+"""RAW files in the commands of tasks: denoised before development, and written as a DNG or developed."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tifffile
+from running import Command, picture, pixels, refused, wedge
+
+from photonet.camera.mosaic import XTRANS
+from photonet.color import ColorState
+from photonet.io import read, read_note
+
+
+@pytest.fixture
+def raw(tmp_path: Path) -> Path:
+    return wedge(tmp_path / "wedge.dng", noise=(2e-3, 1e-5))
+
+
+def test_to_dng(photonet: Command, raw: Path, tmp_path: Path):
+    done = photonet("denoise", raw, "-o", tmp_path / "out.dng", "--json")
+    assert done.code == 0, done.err
+    before, after = read(raw), read(tmp_path / "out.dng")
+    assert before.sensor is not None
+    assert after.sensor is not None
+    assert after.state == ColorState.MOSAIC
+    assert after.pixels.shape == before.pixels.shape
+    assert 1e-4 < np.abs(after.pixels - before.pixels).max() < 0.3
+    assert after.sensor.noise is None  # the profile is not that of the result
+    assert after.sensor.white_balance == pytest.approx(before.sensor.white_balance)
+    assert (done.records[0]["network"], done.records[0]["shot"]) == ("raw-unet", pytest.approx(2e-3))
+
+
+def test_to_display(photonet: Command, raw: Path, tmp_path: Path):
+    """With --strength 0 it is the development of the file."""
+    for suffix in (".tif", ".jpg"):
+        assert photonet("denoise", raw, "-o", tmp_path / f"out{suffix}", "--strength", "0").code == 0
+        assert photonet("develop", raw, "-o", tmp_path / f"developed{suffix}").code == 0
+    denoised, developed = (tifffile.imread(tmp_path / f"{name}.tif") for name in ("out", "developed"))
+    assert denoised.dtype == np.uint16
+    assert np.abs(denoised.astype(int) - developed).max() <= 1
+    assert np.abs(pixels(tmp_path / "out.jpg").astype(int) - pixels(tmp_path / "developed.jpg")).max() <= 1
+
+
+def test_to_stdout(photonet: Command, raw: Path):
+    done = photonet("denoise", "-", "-o", "-", "--format", "png", stdin=raw.read_bytes())
+    assert done.code == 0, done.err
+    assert done.stdout.startswith(b"\x89PNG")
+
+
+def test_compare(photonet: Command, raw: Path, tmp_path: Path):
+    assert photonet("denoise", raw, "-o", tmp_path / "out.dng", "--compare").code == 0
+    assert (tmp_path / "out-compare.html").stat().st_size > 1000
+
+
+def test_display_network_on_request(photonet: Command, raw: Path, tmp_path: Path):
+    done = photonet("denoise", raw, "-o", tmp_path / "out.tif", "--net", "unet", "--json")
+    assert (done.code, done.records[0]["network"]) == (0, "unet")
+    assert read_note(read(tmp_path / "out.tif").meta.xmp or b"")["Network"] == "unet"
+
+
+def test_xtrans_is_denoised_after_development(photonet: Command, tmp_path: Path):
+    fuji = wedge(tmp_path / "fuji.dng", cfa=XTRANS)
+    done = photonet("denoise", fuji, "-o", tmp_path / "out.tif", "--json")
+    assert (done.code, done.records[0]["network"]) == (0, "unet")
+    refused(photonet("denoise", fuji, "-o", tmp_path / "out.dng", "--quiet"), 2, "out.dng", "TIFF")
+    assert not (tmp_path / "out.dng").exists()
+
+
+def test_noise_must_be_told_where_it_cannot_be_estimated(photonet: Command, tmp_path: Path):
+    silent = wedge(tmp_path / "silent.dng")
+    refused(photonet("denoise", silent, "-o", tmp_path / "a.dng"), 2, "silent.dng", "--noise")
+    assert photonet("denoise", silent, "-o", tmp_path / "a.dng", "--noise", "1e-3,1e-6").code == 0
+
+
+def test_wrong_use(photonet: Command, raw: Path, tmp_path: Path):
+    out = tmp_path / "a.dng"
+    refused(photonet("denoise", raw, "-o", out, "--sigma", "10"), 2, "--sigma", "--noise")
+    refused(photonet("denoise", raw, "-o", out, "--noise", "7"), 2, "--noise")
+    refused(
+        photonet("denoise", picture(tmp_path / "p.png"), "-o", tmp_path / "q.png", "--noise", "1e-3,0"), 2, "--noise"
+    )
+    refused(photonet("denoise", picture(tmp_path / "r.png"), "-o", out), 2, "a.dng")
+    assert not out.exists()
