@@ -45,7 +45,8 @@ def run(
         options: of the task, as its flags are called.
 
     Returns:
-        The result in the depth and color state of the (first) input; of a RAW picture developed for display, 16 bits.
+        The result in the depth and color state of the (first) input. A RAW picture stays RAW: `write` makes a DNG of
+        it, `develop` a display picture.
 
     Raises:
         PhotonetError: a subclass says what was wrong: usage, input, weights or device.

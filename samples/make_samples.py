@@ -12,8 +12,16 @@ from pathlib import Path
 
 import numpy as np
 import skimage
+import torch
 from PIL import Image
 from scipy.ndimage import gaussian_filter
+
+from photonet.camera.mosaic import BAYER, mosaic
+from photonet.camera.sensor import ShotRead, add_shot_read, read_at
+from photonet.camera.unprocess import XYZ_TO_CAMERA, Camera, unprocess
+from photonet.color import ColorState
+from photonet.io import write
+from photonet.photo import Photo, Sensor
 
 SEED = 20240607
 FOLDER = Path(__file__).parent
@@ -25,6 +33,9 @@ CHROMA_GRAIN_PX = 1.8  # and in chroma, where cameras smooth more: blotches
 CHROMA_TO_LUMA = 1.2  # strength of each chroma channel against luma
 SHADOW_SHARE = 0.35  # noise that stays in black, as a share of the noise in mid gray
 JPEG_QUALITY = 92
+
+RAW_SHOT_NOISE = 6e-3  # variance at white level 1: a small sensor at ISO 3200
+RAW_WHITE_BALANCE = (2.0, 1.0, 1.7)
 
 
 @dataclass(frozen=True)
@@ -113,10 +124,33 @@ def make(sample: Sample, folder: Path, rng: np.random.Generator) -> None:
     )
 
 
+def make_raw(source: str, path: Path, generator: torch.Generator) -> None:
+    """Write a RAW file: a photograph unprocessed, as a Bayer sensor of high ISO speed records it.
+
+    Args:
+        source: file name in scikit-image's data folder.
+        path: of the DNG.
+        generator: source of the noise.
+    """
+    display = torch.from_numpy(np.array(Image.open(SOURCE_FOLDER / source).convert("RGB"))) / 255
+    xyz_to_camera = np.array(XYZ_TO_CAMERA[0])
+    shot = torch.tensor([RAW_SHOT_NOISE])
+    noise = ShotRead(shot, read_at(shot))
+    levels = (noise.shot.item(), noise.read.item())
+    sensor = Sensor(BAYER["RGGB"], np.zeros((2, 2)), 1.0, RAW_WHITE_BALANCE, xyz_to_camera, levels)
+    camera = Camera(torch.tensor([RAW_WHITE_BALANCE]), torch.from_numpy(sensor.matrix).float()[None])
+    light = unprocess(display.permute(2, 0, 1)[None], camera)
+    recorded = add_shot_read(mosaic(light, sensor.cfa), noise, generator).clamp_max(1)
+    write(Photo(recorded[0].permute(1, 2, 0).numpy(), ColorState.MOSAIC, sensor=sensor), path, overwrite=True)
+    size = path.stat().st_size / 1000
+    print(f"{path.name}: shot variance {levels[0]:.2g}, read variance {levels[1]:.2g}, {size:.0f} kB")
+
+
 def main() -> None:
     """Make every sample beside this script."""
     for index, sample in enumerate(SAMPLES):
         make(sample, FOLDER, np.random.default_rng([SEED, index]))
+    make_raw("coffee.png", FOLDER / "coffee-noisy.dng", torch.Generator().manual_seed(SEED))
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from photonet.camera import process
 from photonet.camera.mosaic import GREEN
-from photonet.color import SENSOR_STATES, ColorState, srgb_encode
+from photonet.color import SENSOR_STATES, ColorState, srgb_decode, srgb_encode
 from photonet.engine.options import Options
 from photonet.errors import UsageError
 from photonet.io import writable
@@ -75,7 +75,8 @@ def develop(photo: Photo, how: Development, dtype: DTypeLike = np.uint16) -> Pho
         display = srgb_encode(light * gain)
         return (process.base_curve(display) if how.curve else display).clamp(0, 1)
 
-    return photo.with_pixels(_by_bands(photo, render, np.dtype(dtype)), state=ColorState.SRGB, sensor=None)
+    matrix = _sensor_of(photo).matrix
+    return photo.with_pixels(_by_bands(photo, matrix, render, np.dtype(dtype)), state=ColorState.SRGB, sensor=None)
 
 
 def fitting(photo: Photo, path: Path | None, format: str | None) -> Photo:
@@ -96,28 +97,52 @@ def linear(photo: Photo) -> Photo:
     Raises:
         UsageError: it is no RAW picture.
     """
-    pixels = _by_bands(photo, lambda light: light, np.dtype(np.float32))
+    pixels = _by_bands(photo, _sensor_of(photo).matrix, lambda light: light, np.dtype(np.float32))
     return photo.with_pixels(pixels, state=ColorState.LINEAR, sensor=None)
 
 
-def _by_bands(photo: Photo, render: Callable[[Tensor], Tensor], dtype: np.dtype) -> np.ndarray:
-    """Pixels H W 3: bands of linear sRGB, rendered."""
+def encoded(photo: Photo) -> Photo:
+    """A RAW picture in values like a display's that can be undone: camera RGB, white balanced, on the sRGB curve.
+
+    Networks for display pictures can take it. It is float32, in state `srgb`, and keeps its sensor.
+    """
+    pixels = _by_bands(photo, np.eye(3), srgb_encode, np.dtype(np.float32))
+    return photo.with_pixels(pixels, state=ColorState.SRGB)
+
+
+def recorded(photo: Photo) -> Photo:
+    """The inverse of `encoded`: linear camera RGB, as it was before white balance."""
+    gains = _gains(photo)
+    pixels = np.empty_like(photo.pixels)
+    for row in range(photo.height):
+        pixels[row] = srgb_decode(photo.pixels[row]) / gains
+    return photo.with_pixels(pixels, state=ColorState.CAMERA)
+
+
+def _gains(photo: Photo) -> np.ndarray:
+    """White balance that never darkens: white stays white."""
+    assert photo.sensor is not None
+    gains = np.array(photo.sensor.white_balance, np.float32)
+    return gains / gains.min()
+
+
+def _by_bands(photo: Photo, matrix: np.ndarray, render: Callable[[Tensor], Tensor], dtype: np.dtype) -> np.ndarray:
+    """Pixels H W 3: bands of balanced camera RGB times a matrix, rendered."""
     sensor = _sensor_of(photo)
-    gains, matrix = torch.tensor(sensor.white_balance), torch.from_numpy(sensor.matrix)
-    gains = gains / gains.min()  # never darker: white stays white
+    gains, to_color = torch.from_numpy(_gains(photo)), torch.from_numpy(matrix)
     pixels: np.ndarray = np.empty((photo.height, photo.width, 3), dtype)
     white = full_scale(dtype)
     step = max(BAND_PIXELS // photo.width // MARGIN * MARGIN, MARGIN)
     for top in range(0, photo.height, step):
         bottom, first = min(top + step, photo.height), max(top - MARGIN, 0)
         band = np.ascontiguousarray(photo.pixels[first : min(bottom + MARGIN, photo.height)], np.float32)
-        recorded = torch.from_numpy(band).permute(2, 0, 1)[None] / photo.full_scale
+        values = torch.from_numpy(band).permute(2, 0, 1)[None] / photo.full_scale
         if photo.state == ColorState.MOSAIC:
-            light = process.mosaic_to_linear(recorded, sensor.cfa, gains, matrix)
+            light = process.mosaic_to_linear(values, sensor.cfa, gains, to_color)
         else:
-            light = process.camera_to_linear(recorded, gains, matrix)
-        values = render(light)[0].permute(1, 2, 0)[top - first : bottom - first] * white
-        pixels[top:bottom] = (values.round() if white != 1 else values).numpy()
+            light = process.camera_to_linear(values, gains, to_color)
+        shown = render(light)[0].permute(1, 2, 0)[top - first : bottom - first] * white
+        pixels[top:bottom] = (shown.round() if white != 1 else shown).numpy()
     return pixels
 
 

@@ -14,11 +14,11 @@ import torch
 from numpy.typing import DTypeLike
 from torch import Tensor, nn
 
-from photonet.color import SENSOR_STATES
+from photonet.color import SENSOR_STATES, ColorState
 from photonet.engine import checkpoint
 from photonet.engine.canvas import Canvas, picture_of
 from photonet.engine.checkpoint import Card
-from photonet.engine.develop import for_network
+from photonet.engine.develop import encoded, for_network, recorded
 from photonet.engine.device import Device, is_out_of_memory
 from photonet.engine.task import Network, Task, Tiling, Window
 from photonet.engine.tiles import Tile, halo, plan_tiles, round_up
@@ -90,8 +90,8 @@ class Result:
     """A finished job.
 
     Args:
-        photo: the result, in the color state of the first photo of the job, or of its development where the network
-            wants that of a RAW picture; what stays RAW is float32.
+        photo: the result, in the color state of the first photo of the job. RAW pictures stay RAW, in float32: what a
+            display network gives for a mosaic is camera RGB.
         notes: for the report.
         network: that ran; empty where none did.
         weights: the beginning of their digest.
@@ -204,9 +204,9 @@ class Engine:
         """
         name = self.net or (self.task.choose(photos, options) if self.task.choose else self.task.default_network)
         loaded = self.loaded(name)
-        photos = [for_network(photo, loaded.network.expects) for photo in photos]
+        photos = [_entering(photo, loaded.network.expects) for photo in photos]
         photo = photos[0]
-        if photo.state in SENSOR_STATES:
+        if photo.sensor is not None:
             dtype = np.float32  # what a sensor recorded may lie below black
         prepared = self.task.prepare(photos, options, _Runner(self, name))
         canvas = Canvas(photo, loaded.network, loaded.tiling.scale, dtype, self.strength)
@@ -220,6 +220,8 @@ class Engine:
         meta = replace(photo.meta, xmp=with_note(photo.meta.xmp, self._note(loaded)))
         sensor = photo.sensor and replace(photo.sensor, noise=None)  # that of the result is another
         result = photo.with_pixels(canvas.pixels, meta=meta, sensor=sensor)
+        if sensor and result.state not in SENSOR_STATES:
+            result = recorded(result)
         return Result(result, dict(prepared.notes), name, loaded.weights, *swept)
 
     def _note(self, loaded: Loaded) -> dict[str, str]:
@@ -245,6 +247,13 @@ class Engine:
 
         _sweep(photo, loaded, self.tile_size(loaded), work, lambda done, total: None)
         return whole[0]
+
+
+def _entering(photo: Photo, expects: ColorState) -> Photo:
+    """The photo as a network can take it: RAW pictures for display networks in a way that can be undone."""
+    if expects == ColorState.SRGB and photo.state in SENSOR_STATES:
+        return encoded(photo)
+    return for_network(photo, expects)
 
 
 @dataclass(frozen=True)

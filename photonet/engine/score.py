@@ -144,7 +144,8 @@ def evaluate(
 ) -> Iterator[Row]:
     """Scores of every case: of the input itself, of the task, and of the baselines on the same pixels.
 
-    What a sensor recorded is measured after its development; what stays RAW also before, as a trial of its own.
+    What a sensor recorded is measured after its development; what stays RAW also before, as a trial of its own. Beside
+    it stands what the task makes of the developed picture.
     """
     for case in cases:
         noisy, clean = _shown(case.degraded), _shown(case.clean)
@@ -154,6 +155,11 @@ def evaluate(
         seconds = perf_counter() - began
         figures = engine.task.judge(result.notes, noisy, clean)
         yield from _rows(case, result.network, result.photo, seconds, figures)
+        if case.degraded.state in SENSOR_STATES and engine.net is None:
+            began = perf_counter()
+            result = engine.run([Photo(noisy)], make_options(case.options))
+            seconds = perf_counter() - began
+            yield _row(case.trial, case, f"{result.network}, developed", result.photo.pixels, clean, seconds)
         for name, method in baselines.items():
             began = perf_counter()
             output = method(noisy, clean)

@@ -23,7 +23,7 @@ EXPOSURE_TIME, F_NUMBER, ISO_SPEED = 0x829A, 0x829D, 0x8827
 EVERYWHERE_TAGS = frozenset((ORIENTATION, 0x011A, 0x011B, 0x0128))  # orientation and resolution: any TIFF has them
 
 # Main directory: description, make, model, orientation, resolution, software, date, artist, copyright.
-DESCRIPTION, LAYOUT_NOTE = 0x010E, b'{"shape"'
+DESCRIPTION, SOFTWARE, LAYOUT_NOTE = 0x010E, 0x0131, b'{"shape"'
 MAIN_TAGS = frozenset((DESCRIPTION, 0x010F, 0x0110, 0x0112, 0x011A, 0x011B, 0x0128, 0x0131, 0x0132, 0x013B, 0x8298))
 PERSONAL_MAIN_TAGS = frozenset((DESCRIPTION, 0x013B))  # description, artist
 # Exif directory: exposure, sensitivity, version, dates, lens; neither serial numbers, owner, comment nor maker note.
@@ -103,6 +103,11 @@ def filtered(meta: Metadata, keep: Keep) -> Metadata:
         return meta
     exif = rebuilt(meta.exif, MAIN_TAGS - PERSONAL_MAIN_TAGS, BASIC_EXIF_TAGS) if keep == "basic" else None
     return Metadata(exif=exif, icc=meta.icc, exposure=meta.exposure if keep == "basic" else Exposure())
+
+
+def of_camera(preview: bytes | None) -> bytes | None:
+    """What the EXIF block of a RAW file's preview says of the RAW file: neither software nor resolution."""
+    return rebuilt(preview, MAIN_TAGS - EVERYWHERE_TAGS - {SOFTWARE}, BASIC_EXIF_TAGS)
 
 
 def rebuilt(exif: bytes | None, main_tags: Collection[int], exif_tags: Collection[int]) -> bytes | None:

@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import replace
+from io import BytesIO
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -35,9 +36,11 @@ def recorded(stream: BinaryIO, source: Path | None, told: Told) -> Photo:
 
     Its notes say what had to be assumed.
 
-    EXIF comes along from RAW files that are built like a TIFF, else at least the exposure.
+    EXIF comes from the file where it is built like a TIFF, else from the JPEG inside it.
     """
+    exif = metadata.from_tiff(stream)
     with _open(stream) as raw:
+        exif = exif or _preview_exif(raw)  # before the pixels: LibRaw crashes on some files the other way round
         values = raw.raw_image_visible
         if values is None or raw.num_colors != COLORS or (raw.raw_pattern is None and values.ndim < COLORS):
             fix = "photonet takes Bayer and X-Trans sensors, and linear DNGs"
@@ -46,7 +49,7 @@ def recorded(stream: BinaryIO, source: Path | None, told: Told) -> Photo:
         sensor = sensor_of(raw, _tags(stream), told, notes)
         pixels = _normalized(values if values.ndim == 2 else values[..., :COLORS], sensor)
         exposure, orientation = _exposure(raw), FLIP_TO_ORIENTATION.get(raw.sizes.flip, 1)
-    meta = Metadata(exif=metadata.from_tiff(stream), exposure=exposure, source=source, notes=tuple(notes))
+    meta = Metadata(exif=exif, exposure=exposure, source=source, notes=tuple(notes))
     state = ColorState.MOSAIC if pixels.shape[2] == 1 else ColorState.CAMERA
     return upright(Photo(pixels, state, meta, sensor), orientation)
 
@@ -117,6 +120,22 @@ def _open(stream: BinaryIO) -> Any:
 
     stream.seek(0)
     return rawpy.imread(stream)
+
+
+def _preview_exif(raw: Any) -> bytes | None:
+    """Camera, date and exposure from the JPEG inside a RAW file; where that has none, LibRaw adds what it knows."""
+    import rawpy
+    from PIL import Image, UnidentifiedImageError
+
+    try:
+        preview = raw.extract_thumb()
+        if preview.format != rawpy.ThumbFormat.JPEG:
+            return None
+        with Image.open(BytesIO(preview.data)) as image:
+            exif = metadata.strip_prefix(image.info.get("exif"))
+    except (rawpy.LibRawError, UnidentifiedImageError, OSError):
+        return None  # no preview, or a damaged one: the picture itself is there
+    return metadata.of_camera(exif)
 
 
 def _exposure(raw: Any) -> Exposure:

@@ -11,7 +11,7 @@ import torch
 from photonet.camera.mosaic import BAYER, XTRANS, mosaic
 from photonet.color import ColorState, srgb_decode
 from photonet.engine import develop as module
-from photonet.engine.develop import Development, develop, displayed, for_network, linear
+from photonet.engine.develop import Development, develop, displayed, encoded, for_network, linear, recorded
 from photonet.errors import UsageError
 from photonet.io import read
 from photonet.photo import Photo, Sensor
@@ -44,6 +44,19 @@ def test_value_highlights_are_white():
     clipped = gray(3.0)
     photo = develop(clipped.with_pixels(clipped.pixels.clip(None, 1)), LINEAR)
     assert photo.pixels.min() >= 65534
+
+
+@pytest.mark.parametrize("cfa", [BAYER["GRBG"], XTRANS], ids=["GRBG", "X-Trans"])
+def test_encoded_is_undone(cfa):
+    """Signed values too: noise below black stays."""
+    for value in (0.2, -0.01):
+        photo = encoded(gray(value, cfa))
+        assert photo.state == ColorState.SRGB
+        assert photo.sensor is not None
+        np.testing.assert_allclose(srgb_decode(photo.pixels), value, atol=1e-4)
+        back = recorded(photo)
+        assert (back.state, back.pixels.dtype) == (ColorState.CAMERA, np.float32)
+        np.testing.assert_allclose(back.pixels * [2.0, 1.0, 1.5], value, atol=1e-4)
 
 
 def test_value_exposure():

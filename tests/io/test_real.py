@@ -8,6 +8,7 @@ import pytest
 
 from photonet import io
 from photonet.color import ColorState
+from photonet.io.metadata import camera_model, exposure
 
 DATA = Path(os.environ.get("PHOTONET_DATA", ""))
 needs_data = pytest.mark.skipif("PHOTONET_DATA" not in os.environ, reason="PHOTONET_DATA is not set")
@@ -26,6 +27,13 @@ def test_smoke_raw(pattern):
     assert (photo.state, photo.pixels.dtype) == (ColorState.MOSAIC, np.float32)
     assert photo.sensor.cfa.tolist() == [[0, 1], [1, 2]]
     assert -0.02 < photo.pixels.min() < photo.pixels.mean() < photo.pixels.max() < 1.1
+
+
+@needs_data
+def test_value_exif_of_a_file_that_is_no_tiff():
+    meta = io.read(first("raw/PowerShotS40*.CRW")).meta
+    assert camera_model(meta.exif) == "PowerShot S40"
+    assert exposure(meta.exif).iso == meta.exposure.iso == 50
 
 
 @needs_data
