@@ -124,3 +124,14 @@ def test_two_processes(tmp_path: Path):
     assert err.count("use them: photonet denoise") == 1
     assert "2 processes" in checkpoint.read_card(run / "weights.safetensors").recipe["device"]
     assert not [name for name in os.listdir(run) if name.startswith(".")]
+
+
+def test_interrupted_while_it_starts():
+    """Ctrl-C during the imports: here it comes with typer's."""
+    probe = "import builtins; own = builtins.__import__\n"
+    probe += (
+        "def interrupted(name, *rest):\n    if name == 'typer': raise KeyboardInterrupt\n    return own(name, *rest)\n"
+    )
+    probe += "builtins.__import__ = interrupted\nfrom photonet_cli import entry\nentry()"
+    done = subprocess.run([sys.executable, "-c", probe], capture_output=True, text=True)
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "photonet: interrupted\n")

@@ -114,12 +114,22 @@ def test_training_pair_has_the_noise_that_it_tells():
     """Averaged over the picture, the square of what was added is the variance that was drawn."""
     network = TASK.networks["raw-brooks"]
     batch = {"target": torch.full((4, 3, 128, 128), 0.6)}
-    options = RawTraining(shot=(5e-3, 5e-3), underexposed=0)
+    options = RawTraining(shot=(5e-3, 5e-3), underexposed=0, defects=0)
     pair = network.pair(batch, Generator().manual_seed(2), options)  # type: ignore[misc]
     drawn = (pair["input"] - pair["target"]).square().mean((1, 2, 3))
     told = pair["variance"].mean((1, 2, 3))
     assert ((drawn / told).log().abs() < 0.6).all()  # they are told wrong by 15 % and more
     assert pair["input"].shape == (4, 1, 64, 64)
+
+
+def test_defects_are_single_sites():
+    network = TASK.networks["raw-brooks"]
+    batch = {"target": torch.full((12, 3, 128, 128), 0.6)}
+    options = RawTraining(shot=(3e-5, 4e-5), underexposed=0, defects=0.02)
+    pair = network.pair(batch, Generator().manual_seed(2), options)  # type: ignore[misc]
+    share = ((pair["input"] - pair["target"]).abs() > 0.1).double().mean((1, 2, 3))
+    assert share.max() < 0.02
+    assert 0.1 < (share > 5e-4).double().mean() < 0.7
 
 
 def test_pairs_of_files_are_refused():

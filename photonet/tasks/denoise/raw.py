@@ -49,11 +49,13 @@ class RawTraining(Options):
         shot: (lowest, highest) shot variance at white level 1, drawn log-uniformly.
         halved: share of batches whose photos are halved in size first, which hides their own noise and compression.
         underexposed: share of pictures that are up to three stops darker.
+        defects: share of sites that are stuck at any value, in every third picture at most.
     """
 
     shot: tuple[float, float] = (3e-5, 0.03)
     halved: float = Field(0.5, ge=0, le=1)
     underexposed: float = Field(0.2, ge=0, le=1)
+    defects: float = Field(3e-4, ge=0, le=1)
 
 
 class Domain(NamedTuple):
@@ -157,6 +159,9 @@ def _spoil(batch: Batch, generator: Generator, options: RawTraining) -> tuple[Te
     noisy = add_shot_read(clean, noise, generator)
     saturates = uniform(count, 0, 1, generator).view(-1, 1, 1, 1) < 0.5
     noisy = torch.where(saturates, noisy.clamp_max(1), noisy)
+    rate = options.defects * (3 * uniform(count, 0, 1, generator) - 2).clamp_min(0)
+    broken = uniform(noisy.numel(), 0, 1, generator).view_as(noisy) < rate.view(-1, 1, 1, 1)
+    noisy = torch.where(broken, uniform(noisy.numel(), 0, 1, generator).view_as(noisy), noisy)
     errors = (PROFILE_ERROR * white((2, count), generator)).exp()
     told = ShotRead(noise.shot * errors[0], noise.read * errors[1].square())
     return noisy, clean, told, Camera(camera.gains / dark[:, None], camera.matrix)
