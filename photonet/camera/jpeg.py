@@ -4,6 +4,7 @@ Source: ITU-T T.81 (baseline DCT, Annex K tables), scaled by quality as libjpeg 
 """
 
 import math
+from collections.abc import Callable
 from functools import cache
 
 import torch
@@ -11,6 +12,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 SUBSAMPLING = ("4:4:4", "4:2:2", "4:2:0")  # the index is how `jpeg` names them
+FOURIER_TERMS = 9
+Rounding = Callable[[Tensor], Tensor]
 _CHROMA_CELL = ((1, 1), (1, 2), (2, 2))  # luma rows and columns per chroma sample
 
 # ITU-T T.81, tables K.1 and K.2
@@ -44,33 +47,49 @@ def ycbcr_to_rgb(ycbcr: Tensor) -> Tensor:
     return torch.einsum("cy,byhw->bchw", inverse, ycbcr)
 
 
-def jpeg(rgb: Tensor, quality: Tensor, subsampling: Tensor) -> Tensor:
+def straight_through(x: Tensor) -> Tensor:
+    """Rounds, and lets the gradient pass as if it did not."""
+    return x + (x.round() - x).detach()
+
+
+def fourier_round(x: Tensor) -> Tensor:
+    """Nearly rounds, by the first terms of the Fourier series of the sawtooth, whose gradient it has.
+
+    Source: Xing, Qian and Chen, "Invertible Image Signal Processing", CVPR 2021, section 3.3.
+    """
+    n = torch.arange(1, FOURIER_TERMS + 1, device=x.device, dtype=x.dtype).view(-1, *[1] * x.ndim)
+    signs = torch.where(n % 2 == 1, 1.0, -1.0) / (math.pi * n)
+    return x - (signs * torch.sin(2 * math.pi * n * x)).sum(0)
+
+
+def jpeg(rgb: Tensor, quality: Tensor, subsampling: Tensor, rounding: Rounding = torch.round) -> Tensor:
     """What is left of pictures after a JPEG file, rounded to 8 bits.
 
     Args:
         rgb: B 3 H W, sRGB code values, 1.0 = white; clipped and rounded to 8 bits first.
         quality: B, 1 to 100, as libjpeg scales its tables.
         subsampling: B, index into `SUBSAMPLING`.
+        rounding: torch.round has no gradient; `straight_through` and `fourier_round` have one.
 
     Returns:
         B 3 H W, multiples of 1/255 in 0 to 1.
     """
     height, width = rgb.shape[-2:]
-    codes = (rgb.clamp(0, 1) * 255).round()
+    codes = rounding(rgb.clamp(0, 1) * 255)
     codes = F.pad(codes, (0, -width % 16, 0, -height % 16), mode="replicate")
-    ycbcr = rgb_to_ycbcr(codes).round()  # encoders store YCbCr in 8 bits
+    ycbcr = rounding(rgb_to_ycbcr(codes))  # encoders store YCbCr in 8 bits
     result = torch.empty_like(ycbcr)
     for index, cell in enumerate(_CHROMA_CELL):
         chosen = (subsampling == index).nonzero().squeeze(1)
         if len(chosen):
-            result[chosen] = _compress(ycbcr[chosen], quality[chosen], cell)
-    return ycbcr_to_rgb(result)[..., :height, :width].round().clamp(0, 255) / 255
+            result[chosen] = _compress(ycbcr[chosen], quality[chosen], cell, rounding)
+    return rounding(ycbcr_to_rgb(result)[..., :height, :width]).clamp(0, 255) / 255
 
 
-def _compress(ycbcr: Tensor, quality: Tensor, cell: tuple[int, int]) -> Tensor:
-    luma = _through_blocks(ycbcr[:, :1] - 128, _scaled(_LUMA_TABLE, quality)) + 128
-    chroma = F.avg_pool2d(ycbcr[:, 1:], cell).round()
-    chroma = _through_blocks(chroma, _scaled(_CHROMA_TABLE, quality))
+def _compress(ycbcr: Tensor, quality: Tensor, cell: tuple[int, int], rounding: Rounding) -> Tensor:
+    luma = _through_blocks(ycbcr[:, :1] - 128, _scaled(_LUMA_TABLE, quality), rounding) + 128
+    chroma = rounding(F.avg_pool2d(ycbcr[:, 1:], cell))
+    chroma = _through_blocks(chroma, _scaled(_CHROMA_TABLE, quality), rounding)
     if cell != (1, 1):  # libjpeg's "fancy" upsampling is a triangle filter, that is, bilinear
         chroma = F.interpolate(chroma, scale_factor=cell, mode="bilinear", align_corners=False)
     return torch.cat([luma, chroma], 1)
@@ -83,15 +102,15 @@ def _scaled(table: tuple[int, ...], quality: Tensor) -> Tensor:
     return steps.view(-1, 1, 1, 1, 8, 8)
 
 
-def _through_blocks(plane: Tensor, steps: Tensor) -> Tensor:
+def _through_blocks(plane: Tensor, steps: Tensor, rounding: Rounding) -> Tensor:
     """DCT, quantization and inverse DCT of the 8×8 blocks of B C H W."""
     batch, channels, height, width = plane.shape
     rows, columns = math.ceil(height / 8), math.ceil(width / 8)
     plane = F.pad(plane, (0, columns * 8 - width, 0, rows * 8 - height), mode="replicate")
     blocks = plane.reshape(batch, channels, rows, 8, columns, 8).transpose(3, 4)
     dct = _dct_matrix().to(plane)
-    coefficients = ((dct @ blocks @ dct.T) / steps).round() * steps
-    blocks = (dct.T @ coefficients @ dct).round()
+    coefficients = rounding((dct @ blocks @ dct.T) / steps) * steps
+    blocks = rounding(dct.T @ coefficients @ dct)
     return blocks.transpose(3, 4).reshape(batch, channels, rows * 8, columns * 8)[..., :height, :width]
 
 

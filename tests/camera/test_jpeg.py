@@ -8,7 +8,7 @@ import torch
 from PIL import Image
 from skimage import data
 
-from photonet.camera.jpeg import SUBSAMPLING, jpeg, rgb_to_ycbcr, ycbcr_to_rgb
+from photonet.camera.jpeg import SUBSAMPLING, fourier_round, jpeg, rgb_to_ycbcr, straight_through, ycbcr_to_rgb
 
 CROPS = ((100, 180), (30, 30), (300, 250))
 # Mean difference in levels, 20 % above what was measured. Libjpeg keeps integers within the transform, and breaks the
@@ -113,3 +113,36 @@ def test_ycbcr_inverse(generator):
     rgb = torch.rand(2, 3, 5, 7, generator=generator, dtype=torch.float64)
     torch.testing.assert_close(ycbcr_to_rgb(rgb_to_ycbcr(rgb)), rgb)
     torch.testing.assert_close(rgb_to_ycbcr(ycbcr_to_rgb(rgb)), rgb)
+
+
+def test_straight_through_rounds_and_passes_the_gradient():
+    x = torch.tensor([0.2, 0.5, 1.7, -2.4], requires_grad=True)
+    rounded = straight_through(x)
+    assert rounded.tolist() == [0, 0, 2, -2]
+    (gradient,) = torch.autograd.grad(rounded.sum(), x)
+    assert gradient.tolist() == [1, 1, 1, 1]
+
+
+def test_fourier_round_by_hand():
+    """At whole and half numbers every sine is 0; the slope at 0 is 1 - 2 (1 - 1 + 1 …), that of nine terms -1."""
+    x = torch.tensor([0.0, 0.5, 3.0, 0.25], dtype=torch.float64, requires_grad=True)
+    value = fourier_round(x)
+    quarter = 0.25 - (1 - 1 / 3 + 1 / 5 - 1 / 7 + 1 / 9) / torch.pi
+    assert value.tolist() == pytest.approx([0, 0.5, 3, quarter], abs=1e-9)
+    (gradient,) = torch.autograd.grad(value.sum(), x)
+    assert gradient[0].item() == pytest.approx(1 - 2)
+    assert torch.autograd.gradcheck(fourier_round, x)
+    far = torch.tensor([0.8, 7.3, -1.2])
+    assert (fourier_round(far) - far.round()).abs().max() < 0.06
+
+
+@pytest.mark.parametrize(("rounding", "levels"), [(straight_through, 1e-3), (fourier_round, 1.5)])
+def test_differentiable_jpeg_is_close_to_the_real_one(rounding, levels):
+    pictures = as_tensor(crops(48, 48)).requires_grad_()
+    quality, subsampling = torch.full((3,), 90.0), torch.tensor([0, 1, 2])
+    result = jpeg(pictures, quality, subsampling, rounding)
+    reference = jpeg(pictures.detach(), quality, subsampling)
+    assert ((result - reference).abs().mean() * 255).item() < levels
+    (gradient,) = torch.autograd.grad(result.square().sum(), pictures)
+    assert gradient.isfinite().all()
+    assert gradient.abs().mean() > 0.1
