@@ -1,0 +1,129 @@
+"""An invertible network: what it renders can be turned back, and its inverse is exact."""
+
+import torch
+from torch import Tensor, nn
+
+from photonet.nets.blocks import conv3x3
+
+COLORS = 3
+DENSE_LAYERS = 4  # of a dense block, before its output layer
+SLOPE = 0.2  # of the leaky ReLU
+SCALE = 0.8  # largest logarithm of what a coupling multiplies by
+
+
+class InvertibleIsp(nn.Module):
+    """A flow of affine couplings and invertible 1×1 convolutions between two pictures of three channels.
+
+    Args:
+        blocks: couplings, each behind a 1×1 convolution.
+        growth: features of each layer of the dense blocks.
+
+    Source: Xing, Qian and Chen, "Invertible Image Signal Processing", CVPR 2021, section 3.1. The output layers of the
+    dense blocks begin at zero, so that an untrained flow only turns the colors.
+    """
+
+    def __init__(self, blocks: int = 8, growth: int = 32) -> None:
+        super().__init__()
+        self.steps = nn.ModuleList(_Step(growth) for _ in range(blocks))
+
+    @property
+    def radius(self) -> int:
+        """How many pixels away an input pixel can change an output pixel, at most, in either direction."""
+        return 2 * (DENSE_LAYERS + 1) * len(self.steps)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """B 3 H W to B 3 H W."""
+        for step in self.steps:
+            x = step(x)
+        return x
+
+    def inverse(self, y: Tensor) -> Tensor:
+        """What `forward` made this of; in float32 to within 1e-4."""
+        for step in reversed(self.steps):
+            y = step.inverse(y)  # type: ignore[operator]
+        return y
+
+
+class _Step(nn.Module):
+    """A 1×1 convolution, then a coupling of the first channel with the other two."""
+
+    def __init__(self, growth: int) -> None:
+        super().__init__()
+        self.mix = InvertibleMatrix(COLORS)
+        self.first = DenseBlock(2, 1, growth)
+        self.scale = DenseBlock(1, 2, growth)
+        self.shift = DenseBlock(1, 2, growth)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """B 3 H W to the same shape."""
+        one, two = _times(self.mix(), x).split((1, 2), 1)
+        one = one + self.first(two)
+        return torch.cat([one, two * self._log_scale(one).exp() + self.shift(one)], 1)
+
+    def inverse(self, y: Tensor) -> Tensor:
+        """What `forward` made this of."""
+        one, two = y.split((1, 2), 1)
+        two = (two - self.shift(one)) * (-self._log_scale(one)).exp()
+        one = one - self.first(two)
+        return _times(self.mix.inverse(), torch.cat([one, two], 1))
+
+    def _log_scale(self, one: Tensor) -> Tensor:
+        return SCALE * (2 * torch.sigmoid(self.scale(one)) - 1)
+
+
+class InvertibleMatrix(nn.Module):
+    """A square matrix that stays invertible while it learns: a permutation, a lower and an upper triangle.
+
+    Source: Kingma and Dhariwal, "Glow: Generative Flow with Invertible 1×1 Convolutions", NeurIPS 2018, section 3.2.
+    """
+
+    permutation: Tensor
+    signs: Tensor
+
+    def __init__(self, size: int) -> None:
+        super().__init__()
+        rotation = torch.linalg.qr(torch.randn(size, size)).Q
+        permutation, lower, upper = torch.linalg.lu(rotation)
+        self.register_buffer("permutation", permutation)
+        self.register_buffer("signs", upper.diagonal().sign())
+        self.log_diagonal = nn.Parameter(upper.diagonal().abs().log())
+        self.lower, self.upper = nn.Parameter(lower.tril(-1)), nn.Parameter(upper.triu(1))
+
+    def forward(self) -> Tensor:
+        """The matrix, in float32."""
+        lower, upper = self._triangles()
+        return self.permutation.float() @ lower @ upper
+
+    def inverse(self) -> Tensor:
+        """Its inverse, in float32."""
+        return torch.linalg.inv(self().double()).float()
+
+    def _triangles(self) -> tuple[Tensor, Tensor]:
+        lower = self.lower.float().tril(-1) + torch.eye(len(self.lower), device=self.lower.device)
+        diagonal = torch.diag(self.signs.float() * self.log_diagonal.float().exp())
+        return lower, self.upper.float().triu(1) + diagonal
+
+
+class DenseBlock(nn.Module):
+    """Layers that see the input and the features of all layers before them; the output layer begins at zero."""
+
+    def __init__(self, in_channels: int, out_channels: int, growth: int) -> None:
+        super().__init__()
+        self.layers = nn.ModuleList(conv3x3(in_channels + growth * number, growth) for number in range(DENSE_LAYERS))
+        self.output = conv3x3(in_channels + growth * DENSE_LAYERS, out_channels)
+        for layer in self.layers:
+            nn.init.kaiming_normal_(layer.weight, SLOPE)  # type: ignore[arg-type]
+            nn.init.zeros_(layer.bias)  # type: ignore[arg-type]
+        nn.init.zeros_(self.output.weight)
+        nn.init.zeros_(self.output.bias)  # type: ignore[arg-type]
+        self.activation = nn.LeakyReLU(SLOPE)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """B in_channels H W to B out_channels H W."""
+        for layer in self.layers:
+            x = torch.cat([x, self.activation(layer(x))], 1)
+        return self.output(x)
+
+
+def _times(matrix: Tensor, x: Tensor) -> Tensor:
+    return torch.einsum("rc,bchw->brhw", matrix.to(x.dtype), x)

@@ -1,0 +1,83 @@
+"""The invertible network: its inverse, its size, and how far it sees."""
+
+import pytest
+import torch
+
+from photonet.nets.invertible import DenseBlock, InvertibleIsp, InvertibleMatrix
+
+
+def shaken(net: torch.nn.Module, strength: float = 0.01) -> torch.nn.Module:
+    """Random weights where they begin at zero."""
+    with torch.no_grad():
+        for parameter in net.parameters():
+            parameter.add_(torch.randn_like(parameter) * strength)
+    return net
+
+
+@pytest.fixture(autouse=True)
+def _seed():
+    with torch.random.fork_rng():
+        torch.manual_seed(4)
+        yield
+
+
+@pytest.mark.parametrize(("blocks", "growth"), [(8, 32), (8, 8), (1, 3)])
+def test_inverse(blocks: int, growth: int):
+    net = shaken(InvertibleIsp(blocks, growth))
+    picture = torch.rand(2, 3, 19, 22)
+    rendered = net(picture)
+    assert 0.05 < (rendered - picture).abs().max() < 10  # what becomes of pictures, not of noise
+    assert (net.inverse(rendered) - picture).abs().max() < 1e-4
+    assert (net(net.inverse(picture)) - picture).abs().max() < 1e-4
+
+
+def test_untrained_flow_turns_the_colors():
+    """A rotation of every pixel: lengths stay, and one pixel does not touch another."""
+    net = InvertibleIsp(3, 4)
+    picture = torch.rand(1, 3, 5, 6)
+    torch.testing.assert_close(net(picture).norm(dim=1), picture.norm(dim=1))
+
+
+def test_published_size():
+    """Eight blocks of three dense blocks, counted layer by layer."""
+
+    def dense(inputs: int, outputs: int) -> int:
+        layers = sum((9 * (inputs + 32 * number) + 1) * 32 for number in range(4))
+        return layers + (9 * (inputs + 128) + 1) * outputs
+
+    matrix = 9 + 9 + 3  # two triangles, held as squares, and a diagonal
+    expected = 8 * (dense(2, 1) + 2 * dense(1, 2) + matrix)
+    assert sum(parameter.numel() for parameter in InvertibleIsp().parameters()) == expected
+
+
+def test_matrix():
+    matrix = shaken(InvertibleMatrix(3), 0.3)
+    product = matrix() @ matrix.inverse()
+    torch.testing.assert_close(product, torch.eye(3), atol=1e-5, rtol=0)
+    assert matrix().det().abs() > 1e-3
+
+
+def test_gradients_reach_everything():
+    net = shaken(InvertibleIsp(2, 3))
+    picture = torch.rand(1, 3, 8, 8)
+    loss = net(picture).square().mean() + net.inverse(picture).square().mean()
+    loss.backward()
+    lazy = [name for name, p in net.named_parameters() if p.grad is None or not p.grad.any()]
+    assert lazy == []
+
+
+@pytest.mark.parametrize("direction", ["forward", "inverse"])
+def test_radius(direction: str):
+    net = shaken(InvertibleIsp(1, 2)).double()
+    side = 2 * net.radius + 5
+    picture = torch.rand(1, 3, side, side, dtype=torch.float64, requires_grad=True)
+    output = getattr(net, direction)(picture)
+    middle = side // 2
+    (gradient,) = torch.autograd.grad(output[0, :, middle, middle].sum(), picture)
+    touched = gradient[0].abs().sum(0).sum(1).nonzero()
+    assert (touched.min().item(), touched.max().item()) == (middle - net.radius, middle + net.radius)
+
+
+def test_dense_block_begins_at_zero():
+    block = DenseBlock(2, 1, 4)
+    assert torch.equal(block(torch.rand(1, 2, 6, 6)), torch.zeros(1, 1, 6, 6))
