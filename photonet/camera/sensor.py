@@ -12,6 +12,7 @@ from torch import Generator, Tensor
 from photonet.camera.noise import log_uniform, uniform, white
 
 LEAST_VARIANCE = 1e-14  # of noise that values are stabilized for
+LOGISTIC = 1e-3  # shape of a Tukey lambda distribution that is taken for 0
 TUKEY_EDGE = 1e-4  # of the uniform numbers that are drawn: keeps the tails of a Tukey lambda distribution finite
 
 
@@ -204,16 +205,27 @@ def tukey_lambda(shape: Tensor, size: torch.Size | tuple[int, ...], generator: G
     p = torch.rand(size, generator=generator, device=generator.device).clamp(TUKEY_EDGE, 1 - TUKEY_EDGE)
     shape = shape.view(-1, *[1] * (len(size) - 1))
     logistic = (p / (1 - p)).log()
-    return torch.where(shape.abs() < 1e-6, logistic, (p**shape - (1 - p) ** shape) / shape)
+    return torch.where(shape.abs() < LOGISTIC, logistic, (p**shape - (1 - p) ** shape) / shape)
 
 
-def add_high_iso(signal: Tensor, camera: str, white_level: float, generator: Generator) -> Tensor:
+def tukey_lambda_variance(shape: Tensor) -> Tensor:
+    """Variance of a Tukey lambda distribution of scale 1, of any shape above -1/2."""
+    near_logistic = shape.abs() < LOGISTIC
+    safe = torch.where(near_logistic, torch.ones_like(shape), shape)
+    beta = (2 * (safe + 1).lgamma() - (2 * safe + 2).lgamma()).exp()
+    return torch.where(near_logistic, torch.pi**2 / 3, 2 / safe.square() * (1 / (1 + 2 * safe) - beta))
+
+
+def add_high_iso(signal: Tensor, camera: str, white_level: float, generator: Generator) -> tuple[Tensor, ShotRead]:
     """Mosaics as a real camera records them at high ISO: Poisson shot noise, heavy-tailed read noise, row noise.
 
     Args:
         signal: B 1 H W, at least 0.
         camera: a name of `HIGH_ISO_CAMERAS`; its ISO speed is drawn for each picture.
         white_level: digital numbers between black and white.
+
+    Returns:
+        The noisy mosaics, and the variances that they have; that of the rows is part of the read noise.
     """
     sensor, batch = HIGH_ISO_CAMERAS[camera], len(signal)
     gain = log_uniform(batch, *sensor.gain, generator)
@@ -221,6 +233,9 @@ def add_high_iso(signal: Tensor, camera: str, white_level: float, generator: Gen
     shot = torch.poisson(electrons, generator=generator) * gain.view(-1, 1, 1, 1)
     pick = (uniform(batch, 0, 1, generator) * len(sensor.shapes)).long().clamp_max(len(sensor.shapes) - 1)
     shape = torch.tensor(sensor.shapes, device=generator.device)[pick]
-    read = tukey_lambda(shape, signal.shape, generator) * sensor.read.draw(gain, generator).view(-1, 1, 1, 1)
-    row = white((*signal.shape[:3], 1), generator) * sensor.row.draw(gain, generator).view(-1, 1, 1, 1)
-    return (shot + read + row) / white_level
+    read_scale, row_scale = sensor.read.draw(gain, generator), sensor.row.draw(gain, generator)
+    read = tukey_lambda(shape, signal.shape, generator) * read_scale.view(-1, 1, 1, 1)
+    row = white((*signal.shape[:3], 1), generator) * row_scale.view(-1, 1, 1, 1)
+    variance_read = read_scale.square() * tukey_lambda_variance(shape) + row_scale.square()
+    noise = ShotRead(gain / white_level, variance_read / white_level**2)
+    return (shot + read + row) / white_level, noise

@@ -20,6 +20,7 @@ from photonet.camera.sensor import (
     stabilize,
     stabilized_deviation,
     tukey_lambda,
+    tukey_lambda_variance,
     unstabilize,
     variance,
 )
@@ -76,17 +77,22 @@ def test_value_tukey_lambda(generator):
     flat = tukey_lambda(torch.full((1,), 2.0), (1, 100_000), generator)
     assert flat.std().item() == pytest.approx(1 / math.sqrt(12), rel=0.02)
     assert flat.abs().max().item() <= 0.5
+    shapes = torch.tensor([0.0, 2.0, 1.0, 0.14])
+    assert tukey_lambda_variance(shapes)[:3].tolist() == pytest.approx([math.pi**2 / 3, 1 / 12, 1 / 3], rel=1e-4)
+    nearly_normal = tukey_lambda(shapes[3:], (1, 100_000), generator)
+    assert nearly_normal.var().item() == pytest.approx(tukey_lambda_variance(shapes)[3].item(), rel=0.02)
 
 
 @pytest.mark.parametrize("camera", HIGH_ISO_CAMERAS)
 def test_high_iso_noise(camera):
     signal = torch.full((6, 1, 64, 64), 0.05)
-    noisy = add_high_iso(signal, camera, 16383 - 512, torch.Generator().manual_seed(2))
+    noisy, _ = add_high_iso(signal, camera, 16383 - 512, torch.Generator().manual_seed(2))
     assert noisy.shape == signal.shape
     assert noisy.isfinite().all()
     assert torch.allclose(noisy.mean((1, 2, 3)), signal.mean((1, 2, 3)), atol=4e-3)
     assert (noisy.std((1, 2, 3)) > 0).all()
-    dark = add_high_iso(torch.zeros(6, 1, 256, 256), camera, 16383 - 512, torch.Generator().manual_seed(2))
+    dark, noise = add_high_iso(torch.zeros(6, 1, 256, 256), camera, 16383 - 512, torch.Generator().manual_seed(2))
+    torch.testing.assert_close(dark.var((1, 2, 3)), noise.read, rtol=0.15, atol=0)  # few rows, cut tails
     rows, expected = dark.mean(3).std(2).squeeze(1), dark.std((1, 2, 3)) / 256**0.5
     assert (rows > 1.2 * expected).any()  # more than independent noise would leave in the mean of a row
     assert (dark < 0).any()  # signed
@@ -98,7 +104,9 @@ def test_value_high_iso_shot_noise(monkeypatch, generator):
     monkeypatch.setitem(HIGH_ISO_CAMERAS, "ideal", HighIsoCamera((4.0, 4.0), nothing, nothing, (0.14,)))
     for level in (0.05, 0.5):
         signal = torch.full((1, 1, SIDE, SIDE), level)
-        noise = add_high_iso(signal, "ideal", 1000.0, generator) - signal
+        noisy, variances = add_high_iso(signal, "ideal", 1000.0, generator)
+        noise = noisy - signal
+        assert (variances.shot.item(), variances.read.item()) == (pytest.approx(0.004), pytest.approx(0, abs=1e-20))
         assert noise.std().item() == pytest.approx(math.sqrt(4 * level / 1000), rel=0.02)
         assert abs(noise.mean().item()) < 4 * math.sqrt(4 * level / 1000) / SIDE
 
@@ -107,7 +115,7 @@ def test_same_seed_same_noise():
     signal = torch.rand(2, 1, 8, 8, generator=torch.Generator().manual_seed(0))
     for function in (
         lambda g: add_shot_read(signal, noise_of(0.01, 1e-4, 2), g),
-        lambda g: add_high_iso(signal, "SonyA7S2", 15871, g),
+        lambda g: add_high_iso(signal, "SonyA7S2", 15871, g)[0],
     ):
         one, other = (function(torch.Generator().manual_seed(7)) for _ in range(2))
         assert torch.equal(one, other)

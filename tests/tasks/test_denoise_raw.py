@@ -114,7 +114,7 @@ def test_training_pair_has_the_noise_that_it_tells():
     """Averaged over the picture, the square of what was added is the variance that was drawn."""
     network = TASK.networks["raw-brooks"]
     batch = {"target": torch.full((4, 3, 128, 128), 0.6)}
-    options = RawTraining(shot=(5e-3, 5e-3), underexposed=0, defects=0)
+    options = RawTraining(shot=(5e-3, 5e-3), underexposed=0, high_iso=0, defects=0)
     pair = network.pair(batch, Generator().manual_seed(2), options)  # type: ignore[misc]
     drawn = (pair["input"] - pair["target"]).square().mean((1, 2, 3))
     told = pair["variance"].mean((1, 2, 3))
@@ -122,10 +122,23 @@ def test_training_pair_has_the_noise_that_it_tells():
     assert pair["input"].shape == (4, 1, 64, 64)
 
 
+def test_high_iso_pair():
+    """Rows differ: the mean of a row has more noise than independent sites would leave."""
+    network = TASK.networks["raw-brooks"]
+    batch = {"target": torch.zeros(6, 3, 256, 256)}
+    options = RawTraining(underexposed=0, high_iso=1, defects=0)
+    ratios = []
+    for seed in range(4):
+        pair = network.pair(batch, Generator().manual_seed(seed), options)  # type: ignore[misc]
+        noise = pair["input"] - pair["target"]
+        ratios.append((noise.mean(3).std(2) * 128**0.5 / noise.std((2, 3))).max().item())
+    assert max(ratios) > 1.5
+
+
 def test_defects_are_single_sites():
     network = TASK.networks["raw-brooks"]
     batch = {"target": torch.full((12, 3, 128, 128), 0.6)}
-    options = RawTraining(shot=(3e-5, 4e-5), underexposed=0, defects=0.02)
+    options = RawTraining(shot=(3e-5, 4e-5), underexposed=0, high_iso=0, defects=0.02)
     pair = network.pair(batch, Generator().manual_seed(2), options)  # type: ignore[misc]
     share = ((pair["input"] - pair["target"]).abs() > 0.1).double().mean((1, 2, 3))
     assert share.max() < 0.02

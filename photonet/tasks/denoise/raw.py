@@ -14,7 +14,9 @@ from photonet.camera.estimate import estimate_shot_read
 from photonet.camera.mosaic import BAYER, mosaic
 from photonet.camera.noise import soften, uniform, white
 from photonet.camera.sensor import (
+    HIGH_ISO_CAMERAS,
     ShotRead,
+    add_high_iso,
     add_shot_read,
     draw_shot_read,
     read_at,
@@ -38,6 +40,7 @@ FLIPS: Mapping[str, tuple[int, ...]] = {"RGGB": (), "GRBG": (-1,), "GBRG": (-2,)
 SHOT_LEVELS = {"low": 3e-4, "middle": 1.5e-3, "high": 8e-3}  # shot variance of the trials, by ISO speed
 PROFILE_ERROR = 0.15  # standard deviation of the logarithm of what the networks are told in training
 DARKEST_EXPOSURE = 3.0  # stops
+HIGH_ISO_WHITE = 15_871.0  # digital numbers between black and white of a sensor of 14 bits
 MOST_SITES = 8_000_000  # that the noise is estimated from
 STRIP = 48  # rows in one piece of them: a multiple of the estimator's cells and of every filter array
 
@@ -49,12 +52,14 @@ class RawTraining(Options):
         shot: (lowest, highest) shot variance at white level 1, drawn log-uniformly.
         halved: share of batches whose photos are halved in size first, which hides their own noise and compression.
         underexposed: share of pictures that are up to three stops darker.
+        high_iso: share of batches with the noise of real cameras at high ISO: rows, heavy tails.
         defects: share of sites that are stuck at any value, in every third picture at most.
     """
 
     shot: tuple[float, float] = (3e-5, 0.03)
     halved: float = Field(0.5, ge=0, le=1)
     underexposed: float = Field(0.2, ge=0, le=1)
+    high_iso: float = Field(0.2, ge=0, le=1)
     defects: float = Field(3e-4, ge=0, le=1)
 
 
@@ -155,8 +160,7 @@ def _spoil(batch: Batch, generator: Generator, options: RawTraining) -> tuple[Te
     stops = uniform(count, 0, DARKEST_EXPOSURE, generator)
     dark = 2 ** -torch.where(uniform(count, 0, 1, generator) < options.underexposed, stops, 0)
     clean = mosaic(light, RGGB) * dark.view(-1, 1, 1, 1)
-    noise = draw_shot_read(count, generator, options.shot)
-    noisy = add_shot_read(clean, noise, generator)
+    noisy, noise = _with_noise(clean, generator, options)
     saturates = uniform(count, 0, 1, generator).view(-1, 1, 1, 1) < 0.5
     noisy = torch.where(saturates, noisy.clamp_max(1), noisy)
     rate = options.defects * (3 * uniform(count, 0, 1, generator) - 2).clamp_min(0)
@@ -165,6 +169,15 @@ def _spoil(batch: Batch, generator: Generator, options: RawTraining) -> tuple[Te
     errors = (PROFILE_ERROR * white((2, count), generator)).exp()
     told = ShotRead(noise.shot * errors[0], noise.read * errors[1].square())
     return noisy, clean, told, Camera(camera.gains / dark[:, None], camera.matrix)
+
+
+def _with_noise(clean: Tensor, generator: Generator, options: RawTraining) -> tuple[Tensor, ShotRead]:
+    """Noise of the model that all estimates and profiles know; of some batches, that of a real camera at high ISO."""
+    if uniform(1, 0, 1, generator) < options.high_iso:
+        pick = torch.randint(len(HIGH_ISO_CAMERAS), (1,), generator=generator, device=generator.device)
+        return add_high_iso(clean, sorted(HIGH_ISO_CAMERAS)[int(pick)], HIGH_ISO_WHITE, generator)
+    noise = draw_shot_read(len(clean), generator, options.shot)
+    return add_shot_read(clean, noise, generator), noise
 
 
 def pair_in(domain: Domain) -> Callable[[Batch, Generator, RawTraining], Batch]:
