@@ -95,13 +95,17 @@ def read_pictures(source: Source, network: Any) -> Example:
     return {name: as_expected(photo, network) for name, photo in zip(names, photos, strict=True)}
 
 
-def as_expected(photo: Photo, network: Any) -> np.ndarray:
-    """Pixels H W C in the color state and with the channels that a network expects, in the photo's depth.
+def read_as(network: Any) -> tuple[ColorState, int]:
+    """Color state and channels in which pictures are read for a network's training and scores: as it expects them.
 
     For a network of what sensors record they are display pictures in color: its training pairs unprocess them.
     """
-    raw = network.expects in SENSOR_STATES
-    state, channels = (ColorState.SRGB, COLORS) if raw else (network.expects, network.channels)
+    return (ColorState.SRGB, COLORS) if network.expects in SENSOR_STATES else (network.expects, network.channels)
+
+
+def as_expected(photo: Photo, network: Any) -> np.ndarray:
+    """Pixels H W C in the color state and with the channels of `read_as`, in the photo's depth."""
+    state, channels = read_as(network)
     photo = for_network(photo, state)
     pixels = photo.pixels
     if photo.state != state:

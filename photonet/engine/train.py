@@ -19,7 +19,7 @@ from torch import Generator, Tensor, nn
 
 from photonet.engine import checkpoint
 from photonet.engine.checkpoint import Data
-from photonet.engine.data import Bank, Batch, Example, Source, build_bank, fingerprint
+from photonet.engine.data import Bank, Batch, Example, Source, build_bank, fingerprint, read_as
 from photonet.engine.device import Device
 from photonet.engine.optim import Ema, Muon, gradient_norm
 from photonet.engine.recipe import Recipe
@@ -259,10 +259,10 @@ def _banks(
 
     for name, part in zip(("training", "validation"), sources, strict=True):
         with fabric.rank_zero_first():
-            count, reading = len(part), f"{network.expects} {network.channels}"
+            count, (state, channels) = len(part), read_as(network)
 
             def progress(done: int, count: int = count) -> None:
                 report({"decoded": done, "of": count})
 
-            banks.append(build_bank(part, sample, folder / f"{name}-bank", reading, progress))
+            banks.append(build_bank(part, sample, folder / f"{name}-bank", f"{state} {channels}", progress))
     return banks[0], banks[1]
