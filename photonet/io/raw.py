@@ -11,7 +11,7 @@ import numpy as np
 from photonet.color import ColorState
 from photonet.errors import InputError, UsageError
 from photonet.io import metadata
-from photonet.io.dngtags import SUB_IFDS
+from photonet.io.dngtags import SUB_IFDS, XMP
 from photonet.io.frame import QUARTER_TURNS, Header
 from photonet.io.ifd import Directory, MalformedError, open_tiff, read_directory
 from photonet.io.rawkind import MAX_SUB_IFDS
@@ -36,7 +36,7 @@ def recorded(stream: BinaryIO, source: Path | None, told: Told) -> Photo:
 
     Its notes say what had to be assumed.
 
-    EXIF comes from the file where it is built like a TIFF, else from the JPEG inside it.
+    EXIF comes from the file where it is built like a TIFF, XMP too, else EXIF from the JPEG inside it.
     """
     exif = metadata.from_tiff(stream)
     with _open(stream) as raw:
@@ -46,10 +46,12 @@ def recorded(stream: BinaryIO, source: Path | None, told: Told) -> Photo:
             fix = "photonet takes Bayer and X-Trans sensors, and linear DNGs"
             raise InputError("holds neither a mosaic of three colors nor linear RGB", "", fix)
         notes: list[str] = []
-        sensor = sensor_of(raw, _tags(stream), told, notes)
+        tags = _tags(stream)
+        sensor = sensor_of(raw, tags, told, notes)
         pixels = _normalized(values if values.ndim == 2 else values[..., :COLORS], sensor)
         exposure, orientation = _exposure(raw), FLIP_TO_ORIENTATION.get(raw.sizes.flip, 1)
-    meta = Metadata(exif=exif, exposure=exposure, source=source, notes=tuple(notes))
+    xmp = metadata.upright_xmp(tags[XMP].data) if XMP in tags else None
+    meta = Metadata(exif=exif, xmp=xmp, exposure=exposure, source=source, notes=tuple(notes))
     state = ColorState.MOSAIC if pixels.shape[2] == 1 else ColorState.CAMERA
     return upright(Photo(pixels, state, meta, sensor), orientation)
 

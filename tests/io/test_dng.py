@@ -99,6 +99,13 @@ def test_exif_comes_along_and_changes_no_color(tmp_path):
     np.testing.assert_allclose(back.sensor.xyz_to_camera, MATRIX, atol=1e-5)
 
 
+def test_xmp_comes_along(tmp_path):
+    photo = mosaic()
+    noted = photo.with_pixels(photo.pixels, meta=Metadata(xmp=io.with_note(None, {"Task": "denoise"})))
+    write(noted, tmp_path / "a.dng")
+    assert read(tmp_path / "a.dng").meta.xmp == noted.meta.xmp
+
+
 def test_16_bits_of_a_mosaic():
     whole = replace(mosaic(), pixels=np.full((4, 4, 1), 65535, np.uint16))
     assert pack(whole, "dng").data == pack(replace(whole, pixels=np.ones((4, 4, 1), np.float32)), "dng").data
