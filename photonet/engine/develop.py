@@ -102,34 +102,48 @@ def linear(photo: Photo) -> Photo:
 
 
 def encoded(photo: Photo) -> Photo:
-    """A RAW picture in values like a display's that can be undone: camera RGB, white balanced, on the sRGB curve.
+    """A RAW picture in values like a display's that can be undone: linear sRGB on the sRGB curve, nothing clipped.
 
     Networks for display pictures can take it. It is float32, in state `srgb`, and keeps its sensor.
     """
-    pixels = _by_bands(photo, np.eye(3), srgb_encode, np.dtype(np.float32))
+    sensor = _sensor_of(photo)
+    gains = _gains(sensor)
+    matrix = sensor.matrix * gains.max()  # gains below 1 clip nothing
+    pixels = _by_bands(photo, matrix, srgb_encode, np.dtype(np.float32), gains / gains.max())
     return photo.with_pixels(pixels, state=ColorState.SRGB)
 
 
 def recorded(photo: Photo) -> Photo:
     """The inverse of `encoded`: linear camera RGB, as it was before white balance."""
-    gains = _gains(photo)
+    assert photo.sensor is not None
+    back = (np.linalg.inv(photo.sensor.matrix) / _gains(photo.sensor)[:, None]).T.astype(np.float32)
     pixels = np.empty_like(photo.pixels)
     for row in range(photo.height):
-        pixels[row] = srgb_decode(photo.pixels[row]) / gains
+        pixels[row] = srgb_decode(photo.pixels[row]) @ back
     return photo.with_pixels(pixels, state=ColorState.CAMERA)
 
 
-def _gains(photo: Photo) -> np.ndarray:
+def _gains(sensor: Sensor) -> np.ndarray:
     """White balance that never darkens: white stays white."""
-    assert photo.sensor is not None
-    gains = np.array(photo.sensor.white_balance, np.float32)
+    gains = np.array(sensor.white_balance, np.float32)
     return gains / gains.min()
 
 
-def _by_bands(photo: Photo, matrix: np.ndarray, render: Callable[[Tensor], Tensor], dtype: np.dtype) -> np.ndarray:
-    """Pixels H W 3: bands of balanced camera RGB times a matrix, rendered."""
+def _by_bands(
+    photo: Photo,
+    matrix: np.ndarray,
+    render: Callable[[Tensor], Tensor],
+    dtype: np.dtype,
+    gains: np.ndarray | None = None,
+) -> np.ndarray:
+    """Pixels H W 3: bands of balanced camera RGB times a matrix, rendered.
+
+    Args:
+        gains: of white balance, which is clipped at 1; by default what never darkens.
+    """
     sensor = _sensor_of(photo)
-    gains, to_color = torch.from_numpy(_gains(photo)), torch.from_numpy(matrix)
+    balance = torch.from_numpy(_gains(sensor) if gains is None else gains)
+    to_color = torch.from_numpy(matrix)
     pixels: np.ndarray = np.empty((photo.height, photo.width, 3), dtype)
     white = full_scale(dtype)
     step = max(BAND_PIXELS // photo.width // MARGIN * MARGIN, MARGIN)
@@ -138,9 +152,9 @@ def _by_bands(photo: Photo, matrix: np.ndarray, render: Callable[[Tensor], Tenso
         band = np.ascontiguousarray(photo.pixels[first : min(bottom + MARGIN, photo.height)], np.float32)
         values = torch.from_numpy(band).permute(2, 0, 1)[None] / photo.full_scale
         if photo.state == ColorState.MOSAIC:
-            light = process.mosaic_to_linear(values, sensor.cfa, gains, to_color)
+            light = process.mosaic_to_linear(values, sensor.cfa, balance, to_color)
         else:
-            light = process.camera_to_linear(values, gains, to_color)
+            light = process.camera_to_linear(values, balance, to_color)
         shown = render(light)[0].permute(1, 2, 0)[top - first : bottom - first] * white
         pixels[top:bottom] = (shown.round() if white != 1 else shown).numpy()
     return pixels

@@ -49,7 +49,7 @@ def test_value_highlights_are_white():
 @pytest.mark.parametrize("cfa", [BAYER["GRBG"], XTRANS], ids=["GRBG", "X-Trans"])
 def test_encoded_is_undone(cfa):
     """Signed values too: noise below black stays."""
-    for value in (0.2, -0.01):
+    for value in (0.2, -0.01, 1.0):
         photo = encoded(gray(value, cfa))
         assert photo.state == ColorState.SRGB
         assert photo.sensor is not None
@@ -57,6 +57,13 @@ def test_encoded_is_undone(cfa):
         back = recorded(photo)
         assert (back.state, back.pixels.dtype) == (ColorState.CAMERA, np.float32)
         np.testing.assert_allclose(back.pixels * [2.0, 1.0, 1.5], value, atol=1e-4)
+
+
+def test_encoded_keeps_highlights():
+    """What is clipped for display is not for the sensor: red at its white level is twice as bright as white."""
+    full = gray(3.0)
+    full = full.with_pixels(full.pixels.clip(None, 1))
+    np.testing.assert_allclose(recorded(encoded(full)).pixels, 1, atol=1e-4)
 
 
 def test_value_exposure():
