@@ -41,6 +41,25 @@ class Negative(nn.Module):
         return self.white - x
 
 
+def task_of(tiling: Tiling | None = None, **changes: Any) -> Task:
+    """A task with one network, whose module a test gives with `Engine.add`."""
+    network = Network("for tests", lambda config: nn.Identity(), lambda net: tiling or Tiling(), **changes)
+    return Task("testing", "for tests", {"net": network})
+
+
+def engine_of(
+    module: nn.Module,
+    device: Device,
+    tiling: Tiling | None = None,
+    changes: dict[str, Any] | None = None,
+    **arguments: Any,
+) -> Engine:
+    """An engine with this one module."""
+    engine = Engine(task_of(tiling, **(changes or {})), device, {}, **arguments)
+    engine.add("net", module)
+    return engine
+
+
 def prepare(photos: Sequence[Photo], options: Any, runner: Runner) -> Prepared:
     if photos[0].width == BAD_WIDTH:
         raise ZeroDivisionError("a fault in the task")
