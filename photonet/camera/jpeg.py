@@ -69,26 +69,27 @@ def jpeg(rgb: Tensor, quality: Tensor, subsampling: Tensor, rounding: Rounding =
         rgb: B 3 H W, sRGB code values, 1.0 = white; clipped and rounded to 8 bits first.
         quality: B, 1 to 100, as libjpeg scales its tables.
         subsampling: B, index into `SUBSAMPLING`.
-        rounding: torch.round has no gradient; `straight_through` and `fourier_round` have one.
+        rounding: of the coefficients: torch.round has no gradient, `straight_through` and `fourier_round` have one. All
+            other numbers are rounded straight through.
 
     Returns:
         B 3 H W, multiples of 1/255 in 0 to 1.
     """
     height, width = rgb.shape[-2:]
-    codes = rounding(rgb.clamp(0, 1) * 255)
+    codes = straight_through(rgb.clamp(0, 1) * 255)
     codes = F.pad(codes, (0, -width % 16, 0, -height % 16), mode="replicate")
-    ycbcr = rounding(rgb_to_ycbcr(codes))  # encoders store YCbCr in 8 bits
+    ycbcr = straight_through(rgb_to_ycbcr(codes))  # encoders store YCbCr in 8 bits
     result = torch.empty_like(ycbcr)
     for index, cell in enumerate(_CHROMA_CELL):
         chosen = (subsampling == index).nonzero().squeeze(1)
         if len(chosen):
             result[chosen] = _compress(ycbcr[chosen], quality[chosen], cell, rounding)
-    return rounding(ycbcr_to_rgb(result)[..., :height, :width]).clamp(0, 255) / 255
+    return straight_through(ycbcr_to_rgb(result)[..., :height, :width]).clamp(0, 255) / 255
 
 
 def _compress(ycbcr: Tensor, quality: Tensor, cell: tuple[int, int], rounding: Rounding) -> Tensor:
     luma = _through_blocks(ycbcr[:, :1] - 128, _scaled(_LUMA_TABLE, quality), rounding) + 128
-    chroma = rounding(F.avg_pool2d(ycbcr[:, 1:], cell))
+    chroma = straight_through(F.avg_pool2d(ycbcr[:, 1:], cell))
     chroma = _through_blocks(chroma, _scaled(_CHROMA_TABLE, quality), rounding)
     if cell != (1, 1):  # libjpeg's "fancy" upsampling is a triangle filter, that is, bilinear
         chroma = F.interpolate(chroma, scale_factor=cell, mode="bilinear", align_corners=False)
@@ -110,7 +111,7 @@ def _through_blocks(plane: Tensor, steps: Tensor, rounding: Rounding) -> Tensor:
     blocks = plane.reshape(batch, channels, rows, 8, columns, 8).transpose(3, 4)
     dct = _dct_matrix().to(plane)
     coefficients = rounding((dct @ blocks @ dct.T) / steps) * steps
-    blocks = rounding(dct.T @ coefficients @ dct)
+    blocks = straight_through(dct.T @ coefficients @ dct)
     return blocks.transpose(3, 4).reshape(batch, channels, rows * 8, columns * 8)[..., :height, :width]
 
 

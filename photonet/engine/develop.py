@@ -123,6 +123,19 @@ def recorded(photo: Photo) -> Photo:
     return photo.with_pixels(pixels, state=ColorState.CAMERA)
 
 
+def mosaiced(photo: Photo) -> Photo:
+    """Of camera RGB, H W 3, what its sensor's filter array keeps; a sensor without one keeps all."""
+    assert photo.sensor is not None
+    cfa = photo.sensor.cfa
+    if cfa.size == 1:
+        return photo
+    sites = np.empty_like(photo.pixels[..., :1])
+    for (row, column), color in np.ndenumerate(cfa):
+        part = slice(row, None, cfa.shape[0]), slice(column, None, cfa.shape[1])
+        sites[(*part, 0)] = photo.pixels[(*part, color)]
+    return photo.with_pixels(sites, state=ColorState.MOSAIC)
+
+
 def _gains(sensor: Sensor) -> np.ndarray:
     """White balance that never darkens: white stays white."""
     gains = np.array(sensor.white_balance, np.float32)

@@ -57,15 +57,17 @@ class Loaded:
         """The beginning of the weights' digest; empty for a module that came from no file."""
         return self.card.digest[:DIGEST_CHARS]
 
-    def __call__(self, tensors: Sequence[Tensor]) -> tuple[Tensor, bool]:
+    def __call__(
+        self, tensors: Sequence[Tensor], call: Callable[..., Tensor] = lambda network, *inputs: network(*inputs)
+    ) -> tuple[Tensor, bool]:
         """The output in float32, and whether it had to be run again in float32 because it was not finite."""
         moved = [_to_device(tensor, self.device.device) for tensor in tensors]
-        output = self.module(*moved).float()
+        output = call(self.module, *moved).float()
         if output.sum().isfinite():  # one number tells, and costs one pass
             return output, False
         if self._float32 is None:
             self._float32 = copy.deepcopy(self.module).float()
-        output = self._float32(*moved).float()
+        output = call(self._float32, *moved).float()
         if not output.isfinite().all():
             raise PhotonetError("the network gave values that are not finite", self.name, "are its weights damaged?")
         return output, True
@@ -81,6 +83,7 @@ def load(
     """Make a built module ready to run, in place: deployed, in the device's precision, channels last."""
     module = network.deploy(module.eval()).requires_grad_(False)
     tiling = network.tiling(module)
+    device = replace(device, dtype=torch.float32) if network.exact else device
     module = module.to(device.device, device.dtype, memory_format=torch.channels_last)  # type: ignore[call-overload]
     return Loaded(name, network, card, path, module, device, tiling)
 
@@ -178,7 +181,7 @@ class Engine:
         """The largest side of a tile's core that the user, or the memory that may be used, allows."""
         if self.tile:
             return max(round_up(self.tile, loaded.tiling.stride), loaded.tiling.stride)
-        scale = 2 if self.device.dtype == torch.float32 else 1
+        scale = 2 if loaded.device.dtype == torch.float32 else 1
         memory = self.max_memory or DEFAULT_MEMORY[self.device.device.type]
         side = int((memory / (loaded.tiling.bytes_per_pixel * scale)) ** 0.5) - 2 * halo(loaded.tiling)
         return max(side // loaded.tiling.stride * loaded.tiling.stride, SMALLEST_TILE)
@@ -212,15 +215,16 @@ class Engine:
         canvas = Canvas(photo, loaded.network, loaded.tiling.scale, dtype, self.strength)
 
         def work(tile: Tile) -> bool:
-            output, retried = loaded(prepared.inputs(tile.read))
+            output, retried = loaded(prepared.inputs(tile.read), prepared.call)
             canvas.place(tile, prepared.finish(output))
             return retried
 
         swept = _sweep(photo, loaded, self.tile_size(loaded), work, progress)
-        meta = replace(photo.meta, xmp=with_note(photo.meta.xmp, self._note(loaded)))
+        note = {**self._note(loaded), **prepared.marks}
+        meta = replace(photo.meta, xmp=with_note(photo.meta.xmp, note))
         sensor = photo.sensor and replace(photo.sensor, noise=None)  # that of the result is another
-        result = photo.with_pixels(canvas.pixels, meta=meta, sensor=sensor)
-        if sensor and result.state not in SENSOR_STATES:
+        result = prepared.complete(photo.with_pixels(canvas.pixels, meta=meta, sensor=sensor))
+        if result.sensor and result.state not in SENSOR_STATES:
             result = recorded(result)
         return Result(result, dict(prepared.notes), name, loaded.weights, *swept)
 
@@ -262,6 +266,10 @@ class _Runner:
 
     engine: Engine
     network: str
+
+    @property
+    def weights(self) -> str:
+        return self.engine.loaded(self.network).weights
 
     def picture(self, photo: Photo, network: str) -> Callable[[Window], Tensor]:
         return picture_of(photo, self.engine.task.networks[network])

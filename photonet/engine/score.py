@@ -13,7 +13,7 @@ from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 from photonet.color import SENSOR_STATES
 from photonet.engine.data import Source, as_expected
 from photonet.engine.develop import PLAIN, develop
-from photonet.engine.infer import Engine
+from photonet.engine.infer import Engine, Result
 from photonet.engine.task import Baseline, Network, Task, Trial
 from photonet.errors import InputError, UsageError
 from photonet.io import read
@@ -74,16 +74,15 @@ class Case:
     """A picture under a trial.
 
     Args:
-        trial, picture: names.
+        trial: the condition.
+        picture: name.
         degraded, clean: float32, 1.0 = white; of one color state.
-        options: of the trial.
     """
 
-    trial: str
+    trial: Trial
     picture: str
     degraded: Photo
     clean: Photo
-    options: Mapping[str, Any] = field(default_factory=dict)
 
 
 def trials_of(task: Task, options: Any, network: Network) -> list[Trial]:
@@ -112,16 +111,17 @@ def spoiled(pictures: Sequence[Path], trials: Sequence[Trial], network: Network)
             made = trial.degrade(clean, number)
             pictures_made = made if isinstance(made, tuple) else (made, clean)
             degraded, target = (p if isinstance(p, Photo) else Photo(p, network.expects) for p in pictures_made)
-            yield Case(trial.name, path.name, degraded, target, trial.options)
+            yield Case(trial, path.name, degraded, target)
 
 
 def paired(sources: Sequence[Source], network: Network) -> Iterator[Case]:
     """Pairs of the user's own, as they are."""
+    trial = Trial("pairs", lambda clean, number: clean)
     for source in sources:
         degraded, clean = (_photo(path, network) for path in source.files)
         if degraded.pixels.shape != clean.pixels.shape:
             raise InputError("the pictures of a pair differ in size", source.name)
-        yield Case("pairs", source.name, degraded, clean)
+        yield Case(trial, source.name, degraded, clean)
 
 
 def _photo(path: Path, network: Network) -> Photo:
@@ -148,22 +148,41 @@ def evaluate(
     it stands what the task makes of the developed picture.
     """
     for case in cases:
+        if case.trial.through is not None:
+            yield from _there_and_back(engine, case, case.trial.through, make_options)
+            continue
         noisy, clean = _shown(case.degraded), _shown(case.clean)
         yield from _rows(case, "input", case.degraded, 0.0)
-        began = perf_counter()
-        result = engine.run([case.degraded], make_options(case.options))
-        seconds = perf_counter() - began
-        figures = engine.task.judge(result.notes, noisy, clean)
-        yield from _rows(case, result.network, result.photo, seconds, figures)
+        result, seconds = _timed(engine, case.degraded, make_options(case.trial.options))
+        yield from _rows(case, result.network, result.photo, seconds, engine.task.judge(result.notes, noisy, clean))
         if case.degraded.state in SENSOR_STATES and engine.net is None:
-            began = perf_counter()
-            result = engine.run([Photo(noisy)], make_options(case.options))
-            seconds = perf_counter() - began
-            yield _row(case.trial, case, f"{result.network}, developed", result.photo.pixels, clean, seconds)
+            result, seconds = _timed(engine, Photo(noisy), make_options(case.trial.options))
+            yield _row(case, f"{result.network}, developed", result.photo.pixels, clean, seconds)
         for name, method in baselines.items():
             began = perf_counter()
             output = method(noisy, clean)
-            yield _row(case.trial, case, name, output, clean, perf_counter() - began)
+            yield _row(case, name, output, clean, perf_counter() - began)
+
+
+def _there_and_back(
+    engine: Engine, case: Case, through: Callable[[Photo], Photo], make_options: Callable[[Mapping[str, Any]], Any]
+) -> Iterator[Row]:
+    """Scores of the result on the way, and of what comes back, beside the rivals' on the same way."""
+    trial = case.trial
+    view = trial.view or _shown
+    result, seconds = _timed(engine, case.degraded, make_options(trial.options))
+    on_the_way = _shown(result.photo), _shown(case.degraded)
+    yield _row(case, result.network, *on_the_way, seconds, trial=f"{trial.name}, on the way")
+    result, seconds = _timed(engine, through(result.photo), make_options({**trial.options, **trial.back}))
+    yield _row(case, result.network, view(result.photo), view(case.clean), seconds)
+    for name, rival in trial.rivals.items():
+        yield _row(case, name, view(rival(case.degraded)), view(case.clean), 0.0)
+
+
+def _timed(engine: Engine, photo: Photo, options: Any) -> tuple[Result, float]:
+    began = perf_counter()
+    result = engine.run([photo], options)
+    return result, perf_counter() - began
 
 
 def _shown(photo: Photo) -> np.ndarray:
@@ -174,22 +193,22 @@ def _shown(photo: Photo) -> np.ndarray:
 def _rows(
     case: Case, method: str, result: Photo, seconds: float, figures: Mapping[str, float] | None = None
 ) -> Iterator[Row]:
-    yield _row(case.trial, case, method, _shown(result), _shown(case.clean), seconds, figures)
+    yield _row(case, method, _shown(result), _shown(case.clean), seconds, figures)
     if result.state in SENSOR_STATES:
-        yield _row(f"{case.trial}, RAW", case, method, result.pixels, case.clean.pixels, seconds)
+        yield _row(case, method, result.pixels, case.clean.pixels, seconds, trial=f"{case.trial.name}, RAW")
 
 
 def _row(
-    trial: str,
     case: Case,
     method: str,
     result: np.ndarray,
     clean: np.ndarray,
     seconds: float,
     figures: Mapping[str, float] | None = None,
+    trial: str = "",
 ) -> Row:
     quality = psnr(result, clean), ssim(result, clean)
-    return Row(trial, method, case.picture, *quality, seconds, figures or {})
+    return Row(trial or case.trial.name, method, case.picture, *quality, seconds, figures or {})
 
 
 def averages(rows: Sequence[Row]) -> list[dict[str, Any]]:

@@ -55,12 +55,18 @@ class Prepared:
     Args:
         inputs: window → tensors for the network, 1 C H W, float32.
         notes: for the report, by name ("noise": 8.6).
+        call: network and its tensors → output; an invertible network can be called backwards.
         finish: the network's output for a window → the result there, in `Network.returns`; by default the same.
+        complete: the whole result → what it is to be: another sensor, another state.
+        marks: what the result's XMP note says beside task, network and weights.
     """
 
     inputs: Inputs
     notes: Mapping[str, Any] = field(default_factory=dict)
+    call: Callable[..., Tensor] = lambda network, *tensors: network(*tensors)
     finish: Callable[[Tensor], Tensor] = lambda output: output
+    complete: Callable[[Photo], Photo] = lambda photo: photo
+    marks: Mapping[str, str] = field(default_factory=dict)
 
 
 class Runner(Protocol):
@@ -69,6 +75,10 @@ class Runner(Protocol):
     @property
     def network(self) -> str:
         """The network that the job will run."""
+
+    @property
+    def weights(self) -> str:
+        """The beginning of the digest of its weights, as results name them."""
 
     def picture(self, photo: Photo, network: str) -> Callable[[Window], Tensor]:
         """Window → the picture as the network expects it, 1 C H W."""
@@ -112,6 +122,7 @@ class Network:
         maps: names of its further inputs, 1 1 H W each.
         adopt: tensors of another project → config and renamed tensors, or None where they are of no such network.
         deploy: called once on the loaded module, for folding batch norm and the like.
+        exact: it needs float32, whatever the device is fast in.
         serves_task: False for a helper that `Task.prepare` uses and `--net` cannot choose.
         crop_multiple: training crops must be multiples of it in height and width.
         training: a pydantic model of what `pair` and `loss` can be told by a recipe.
@@ -133,6 +144,7 @@ class Network:
     maps: tuple[str, ...] = ()
     adopt: Callable[[Mapping[str, Tensor]], tuple[dict[str, Any], dict[str, Tensor]] | None] = lambda tensors: None
     deploy: Callable[[Any], nn.Module] = lambda module: module
+    exact: bool = False
     serves_task: bool = True
     crop_multiple: int = 1
     training: type[Options] = Options
@@ -162,11 +174,19 @@ class Trial:
         degrade: clean picture H W C in 0 to 1 and its number (the seed) → the input; and what it is measured against,
             where that is not the clean picture itself. Each as float32 pixels like the clean ones, or as a Photo.
         options: of the run, beside those of the user.
+        through: of a way there and back: the result → the input of a second run, whose result is what counts.
+        back: options of that second run.
+        view: photo → pixels that are compared, H W C in 0 to 1; by default those of its development.
+        rivals: name → other ways there and back, from the input.
     """
 
     name: str
     degrade: Callable[[np.ndarray, int], Picture | tuple[Picture, Picture]]
     options: Mapping[str, Any] = field(default_factory=dict)
+    through: Callable[[Photo], Photo] | None = None
+    back: Mapping[str, Any] = field(default_factory=dict)
+    view: Callable[[Photo], np.ndarray] | None = None
+    rivals: Mapping[str, Callable[[Photo], Photo]] = field(default_factory=dict)
 
 
 Judge = Callable[[Mapping[str, Any], np.ndarray, np.ndarray], Mapping[str, float]]

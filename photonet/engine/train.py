@@ -8,6 +8,7 @@ import copy
 import logging
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from itertools import islice
 from math import lcm
 from pathlib import Path
@@ -76,7 +77,7 @@ def train(
     if resume and not used:
         raise UsageError("holds nothing to resume", folder)
     _check_crops(recipe, network)
-    fabric = _fabric(device, devices, nodes)
+    fabric = _fabric(replace(device, dtype=torch.float32) if network.exact else device, devices, nodes)
     fabric.launch()
     torch.manual_seed(recipe.seed)
     module = _build(network, recipe)

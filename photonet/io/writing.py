@@ -117,8 +117,6 @@ def check_writable(
 def working_dtype(photo: Photo, path: Path | None, *, format: str | None, bit_depth: int | None) -> np.dtype:
     """The depth to compute in for a file: its own where it keeps more bits than the photo has, and never fewer."""
     kind = writable(path, format)
-    if kind.sensor:
-        _refuse_unfit(photo, kind, path or "")
     depth = 32 if kind.linear or kind.sensor else _depth(photo, kind, bit_depth)
     # sensors have 10 to 14 bits, whatever they are held in
     own = np.dtype(np.uint16) if photo.state in SENSOR_STATES else photo.pixels.dtype
@@ -173,11 +171,11 @@ def _pack_recorded(photo: Photo, kind: Format, quality: int | None, keep: Keep) 
     return Packed(encoded.data, clipped, _lost(photo, kind, meta, quality) + encoded.notes)
 
 
-def _refuse_unfit(photo: Photo, kind: Format, where: object = "") -> None:
+def _refuse_unfit(photo: Photo, kind: Format) -> None:
     if kind.sensor:
         if photo.state not in SENSOR_STATES or photo.sensor is None:
             what = f"a {kind.name.upper()} holds what a sensor recorded, not a picture in state {photo.state.value}"
-            raise UsageError(what, where, "Write a TIFF.")
+            raise UsageError(what, "", "Write a TIFF.")
         return
     if photo.state not in WRITABLE_STATES:
         fix = "Write a DNG, or develop it first." if photo.sensor else "Convert it to linear first."

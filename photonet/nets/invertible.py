@@ -8,6 +8,7 @@ from photonet.nets.blocks import conv3x3
 COLORS = 3
 DENSE_LAYERS = 4  # of a dense block, before its output layer
 SLOPE = 0.2  # of the leaky ReLU
+NEAR_ZERO = 1e-4  # standard deviation of the output layers' first weights
 SCALE = 0.8  # largest logarithm of what a coupling multiplies by
 
 
@@ -15,24 +16,32 @@ class InvertibleIsp(nn.Module):
     """A flow of affine couplings and invertible 1×1 convolutions between two pictures of three channels.
 
     Args:
-        blocks: couplings, each behind a 1×1 convolution.
+        steps: couplings, each behind a 1×1 convolution.
         growth: features of each layer of the dense blocks.
 
     Source: Xing, Qian and Chen, "Invertible Image Signal Processing", CVPR 2021, section 3.1. The output layers of the
-    dense blocks begin at zero, so that an untrained flow only turns the colors.
+    dense blocks begin near zero and the 1×1 convolutions as permutations that cancel out, so that an untrained flow
+    changes little.
     """
 
-    def __init__(self, blocks: int = 8, growth: int = 32) -> None:
+    def __init__(self, steps: int = 8, growth: int = 32) -> None:
         super().__init__()
-        self.steps = nn.ModuleList(_Step(growth) for _ in range(blocks))
+        rest = {0: (), 1: (0,), 2: (1, -1)}[steps % COLORS]
+        self.steps = nn.ModuleList(_Step(growth, shift) for shift in (*[1] * (steps - len(rest)), *rest))
 
     @property
     def radius(self) -> int:
         """How many pixels away an input pixel can change an output pixel, at most, in either direction."""
         return 2 * (DENSE_LAYERS + 1) * len(self.steps)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """B 3 H W to B 3 H W."""
+    def forward(self, x: Tensor, backwards: bool = False) -> Tensor:
+        """B 3 H W to B 3 H W.
+
+        Args:
+            backwards: `inverse`, by this way, which all that wraps modules for a training knows.
+        """
+        if backwards:
+            return self.inverse(x)
         for step in self.steps:
             x = step(x)
         return x
@@ -45,11 +54,16 @@ class InvertibleIsp(nn.Module):
 
 
 class _Step(nn.Module):
-    """A 1×1 convolution, then a coupling of the first channel with the other two."""
+    """A 1×1 convolution, then a coupling of the first channel with the other two.
 
-    def __init__(self, growth: int) -> None:
+    Args:
+        growth: features of each layer of the dense blocks.
+        shift: places that the channels move by at first.
+    """
+
+    def __init__(self, growth: int, shift: int) -> None:
         super().__init__()
-        self.mix = InvertibleMatrix(COLORS)
+        self.mix = InvertibleMatrix(torch.eye(COLORS).roll(shift, 0))
         self.first = DenseBlock(2, 1, growth)
         self.scale = DenseBlock(1, 2, growth)
         self.shift = DenseBlock(1, 2, growth)
@@ -74,16 +88,18 @@ class _Step(nn.Module):
 class InvertibleMatrix(nn.Module):
     """A square matrix that stays invertible while it learns: a permutation, a lower and an upper triangle.
 
+    Args:
+        start: its first value, invertible.
+
     Source: Kingma and Dhariwal, "Glow: Generative Flow with Invertible 1×1 Convolutions", NeurIPS 2018, section 3.2.
     """
 
     permutation: Tensor
     signs: Tensor
 
-    def __init__(self, size: int) -> None:
+    def __init__(self, start: Tensor) -> None:
         super().__init__()
-        rotation = torch.linalg.qr(torch.randn(size, size)).Q
-        permutation, lower, upper = torch.linalg.lu(rotation)
+        permutation, lower, upper = torch.linalg.lu(start)
         self.register_buffer("permutation", permutation)
         self.register_buffer("signs", upper.diagonal().sign())
         self.log_diagonal = nn.Parameter(upper.diagonal().abs().log())
@@ -105,7 +121,7 @@ class InvertibleMatrix(nn.Module):
 
 
 class DenseBlock(nn.Module):
-    """Layers that see the input and the features of all layers before them; the output layer begins at zero."""
+    """Layers that see the input and the features of all layers before them; the output layer begins near zero."""
 
     def __init__(self, in_channels: int, out_channels: int, growth: int) -> None:
         super().__init__()
@@ -114,7 +130,7 @@ class DenseBlock(nn.Module):
         for layer in self.layers:
             nn.init.kaiming_normal_(layer.weight, SLOPE)  # type: ignore[arg-type]
             nn.init.zeros_(layer.bias)  # type: ignore[arg-type]
-        nn.init.zeros_(self.output.weight)
+        nn.init.normal_(self.output.weight, std=NEAR_ZERO)
         nn.init.zeros_(self.output.bias)  # type: ignore[arg-type]
         self.activation = nn.LeakyReLU(SLOPE)
 

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from photonet.camera.mosaic import BAYER
-from photonet.color import SENSOR_STATES
+from photonet.color import SENSOR_STATES, ColorState
 from photonet.engine.checkpoint import Card
 from photonet.engine.task import Network
 from photonet.photo import Photo, Sensor
@@ -23,8 +23,11 @@ SHRINK: dict[str, Callable[[Any], Any]] = {
     "blocks": lambda value: (BLOCKS,) * len(value),
     "width": lambda value: WIDTH,
     "depth": lambda value: DEPTH,
+    "growth": lambda value: 4,
+    "steps": lambda value: 2,
     "channels": lambda value: value,  # of the picture
 }
+TAKE_RAW = {"isp"}  # tasks whose networks for display values take what a sensor recorded
 NETWORKS = [(task, network) for task in CATALOG for network in get_task(task).networks]
 
 
@@ -52,11 +55,13 @@ def build_small(network: Network) -> nn.Module:
     return module
 
 
-def noise_photo(network: Network, height: int, width: int) -> Photo:
-    """A float32 picture of soft noise, as the network expects it."""
+def noise_photo(task: str, network: Network, height: int, width: int) -> Photo:
+    """A float32 picture of soft noise, as the task gives it to the network."""
     rng = np.random.default_rng(height * 1000 + width)
     coarse = rng.random((height // 6 + 2, width // 6 + 2, network.channels), dtype=np.float32)
     pixels = np.kron(coarse, np.ones((6, 6, 1), np.float32))[:height, :width]
     pixels = (pixels + rng.normal(0, 0.05, pixels.shape)).astype(np.float32)
     sensor = Sensor(BAYER["GRBG"], np.zeros((2, 2)), 1.0, (2.0, 1.0, 1.5), np.eye(3), noise=(1e-3, 1e-5))
+    if task in TAKE_RAW:
+        return Photo(pixels, ColorState.CAMERA, sensor=sensor)
     return Photo(pixels, network.expects, sensor=sensor if network.expects in SENSOR_STATES else None)

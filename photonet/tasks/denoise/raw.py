@@ -139,7 +139,7 @@ def prepare(photos: Sequence[Photo], options: DenoiseOptions, runner: Runner) ->
         return domain.leave(output, on_device).flip(flips)
 
     shot, read = (float(f"{level.item():.3g}") for level in noise)
-    return Prepared(inputs, {"shot": shot, "read": read, "levels": origin}, finish)
+    return Prepared(inputs, {"shot": shot, "read": read, "levels": origin}, finish=finish)
 
 
 def _spoil(batch: Batch, generator: Generator, options: RawTraining) -> tuple[Tensor, Tensor, ShotRead, Camera]:

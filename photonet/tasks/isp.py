@@ -1,0 +1,263 @@
+"""An ISP that runs backwards: RAW becomes a JPEG that can be turned into RAW again."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import torch
+from pydantic import Field
+from torch import Generator, Tensor, nn
+
+from photonet.camera import process, unprocess
+from photonet.camera.jpeg import SUBSAMPLING, fourier_round, jpeg
+from photonet.camera.noise import uniform
+from photonet.camera.unprocess import draw_camera
+from photonet.color import SRGB_TO_XYZ, ColorState, srgb_decode, srgb_encode
+from photonet.engine.data import Batch
+from photonet.engine.develop import PLAIN, develop, mosaiced, recorded
+from photonet.engine.task import Network, Options, Prepared, Runner, Task, Tiling, Trial, decibels
+from photonet.errors import InputError, UsageError, WeightsError
+from photonet.io import encode, read_bytes, read_note
+from photonet.nets.invertible import InvertibleIsp
+from photonet.photo import Photo, Sensor
+
+SUMMARY = "Render RAW files as JPEGs that can be turned back into RAW."
+NAME = "isp"
+GAMMA = 2.2  # of the values that RAW is compared in, as the paper does
+CLIPPED_SHARE = 0.3  # of the pixels, in the trials of highlights
+BRIGHTEST = 1.5  # stops that training pictures are brighter at most
+
+
+class IspOptions(Options):
+    """What a user can ask for."""
+
+    inverse: bool = Field(False, description="Back from a JPEG that this command rendered: -o x.dng.")
+
+
+class IspTraining(Options):
+    """What the training pairs are made of.
+
+    Args:
+        quality: (lowest, highest) of the JPEG in between.
+        rendering: weight of the rendering's error against that of the recovered RAW.
+    """
+
+    quality: tuple[float, float] = (75.0, 96.0)
+    rendering: float = Field(1.0, gt=0)
+
+
+class IspTrials(Options):
+    """What `photonet eval isp` measures."""
+
+    quality: str = Field("75,90,95", description="Of the JPEG in between, separated by commas.")
+
+
+def prepare(photos: Sequence[Photo], options: IspOptions, runner: Runner) -> Prepared:
+    """A RAW picture to render, or a rendered one to turn back."""
+    return _backwards(photos[0], runner) if options.inverse else _forwards(photos[0], runner)
+
+
+def _forwards(photo: Photo, runner: Runner) -> Prepared:
+    if photo.sensor is None:
+        fix = "give a RAW file; --inverse turns what was rendered back into RAW"
+        raise UsageError("only what a sensor recorded can be rendered", photo.meta.source or "", fix)
+    picture, marks = runner.picture(photo, runner.network), {"Sensor": _described(photo.sensor, photo)}
+    return Prepared(
+        lambda window: (picture(window),), complete=lambda result: replace(result, sensor=None), marks=marks
+    )
+
+
+def _backwards(photo: Photo, runner: Runner) -> Prepared:
+    note, where = read_note(photo.meta.xmp), photo.meta.source or ""
+    if photo.sensor is not None or note.get("Task") != NAME or "Sensor" not in note:
+        fix = "only a file that `photonet isp` rendered, with its XMP, can be turned back"
+        raise InputError("carries no note of having been rendered by photonet isp", where, fix)
+    if (note.get("Network"), note.get("Weights", "")) != (runner.network, runner.weights):
+        what = f"rendered by the network {note.get('Network')} with the weights {note.get('Weights')}"
+        raise WeightsError(what, where, "name them with --weights")
+    sensor = _parsed(note["Sensor"], photo)
+    picture = runner.picture(photo, runner.network)
+    return Prepared(
+        lambda window: (picture(window),),
+        call=lambda network, rendered: network(rendered, backwards=True),
+        complete=lambda result: mosaiced(recorded(replace(result, sensor=sensor))),
+    )
+
+
+def _described(sensor: Sensor, photo: Photo) -> str:
+    """The sensor, and the size of the picture, as JSON."""
+    return json.dumps(
+        {
+            "cfa": sensor.cfa.tolist(),
+            "white_balance": list(sensor.white_balance),
+            "xyz_to_camera": np.asarray(sensor.xyz_to_camera).tolist(),
+            "size": [photo.width, photo.height],
+        },
+        separators=(",", ":"),
+    )
+
+
+def _parsed(text: str, photo: Photo) -> Sensor:
+    """The inverse of `_described`; levels are those of photonet's own values.
+
+    Raises:
+        InputError: it is damaged, or the picture was cropped, turned or scaled since.
+    """
+    where = photo.meta.source or ""
+    try:
+        found: Mapping[str, Any] = json.loads(text)
+        cfa, matrix = np.array(found["cfa"], int), np.array(found["xyz_to_camera"], float)
+        red, green, blue = map(float, found["white_balance"])
+        size = list(found["size"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise InputError(f"its note on the sensor is damaged ({error})", where) from error
+    if size != [photo.width, photo.height]:
+        raise InputError("cropped, turned or scaled since it was rendered", where, "take the file as it was rendered")
+    return Sensor(cfa, np.zeros(cfa.shape), 1.0, (red, green, blue), matrix)
+
+
+def make_pair(batch: Batch, generator: Generator, options: IspTraining) -> Batch:
+    """Clean display pictures → what the flow sees of their RAW, and their rendering; and a JPEG for each.
+
+    Args:
+        batch: `target` B 3 H W.
+    """
+    if "input" in batch:
+        raise UsageError("this network makes its own pairs", "--pairs", "give --photos DIR, RAW files among them")
+    display = batch["target"]
+    count = len(display)
+    camera = draw_camera(count, generator)
+    gains = camera.gains / camera.gains.amin(1, keepdim=True)
+    brighter = 2 ** uniform(count, -0.5, BRIGHTEST, generator).view(-1, 1, 1, 1)
+    light = srgb_decode(unprocess.base_curve(display)) * brighter
+    sites = process.white_balance(unprocess.color_matrix(light, camera.matrix), 1 / gains).clamp(0, 1)
+    balanced = process.white_balance(sites, gains)
+    scene = process.color_matrix(balanced, camera.matrix)
+    shown = process.color_matrix(balanced.clamp_max(1), camera.matrix)
+    low, high = options.quality
+    return {
+        "input": srgb_encode(scene),
+        "target": process.base_curve(srgb_encode(shown)),
+        "quality": uniform(count, low, high, generator).round(),
+        "subsampling": torch.randint(len(SUBSAMPLING), (count,), generator=generator, device=generator.device),
+        "weight": torch.full((count,), options.rendering, device=display.device),
+    }
+
+
+def _through_jpeg(rendered: Tensor, batch: Batch) -> Tensor:
+    return jpeg(rendered.float(), batch["quality"], batch["subsampling"], fourier_round)
+
+
+def two_way_loss(net: nn.Module, batch: Batch, progress: float) -> dict[str, Tensor]:
+    """Absolute error of the rendering, and of the RAW that comes back through JPEG.
+
+    Source: Xing et al., CVPR 2021, equation 6.
+    """
+    rendered = net(batch["input"])
+    back = net(_through_jpeg(rendered, batch), backwards=True)
+    rendering = (rendered.float() - batch["target"]).abs().mean((1, 2, 3))
+    recovered = (back.float() - batch["input"]).abs().mean((1, 2, 3))
+    loss = (batch["weight"] * rendering + recovered).mean()
+    return {"loss": loss, "rendering": rendering.mean(), "recovered": recovered.mean()}
+
+
+def recovery(net: nn.Module, batch: Batch) -> Tensor:
+    """Decibels of the RAW that comes back."""
+    return decibels(net(_through_jpeg(net(batch["input"]), batch), backwards=True), batch["input"])
+
+
+def camera_photo(clean: np.ndarray, number: int, clipped: float) -> Photo:
+    """Camera RGB of a display picture; torch seed = number of the picture.
+
+    Args:
+        clean: H W 3.
+        clipped: so bright that in this share of the pixels a color is clipped for display; 0 leaves it as it is.
+    """
+    camera = draw_camera(1, torch.Generator().manual_seed(number))
+    gains = camera.gains / camera.gains.min()
+    light = srgb_decode(unprocess.base_curve(torch.from_numpy(clean).permute(2, 0, 1)[None]))
+    sites = process.white_balance(unprocess.color_matrix(light, camera.matrix), 1 / gains).clamp(0, 1)
+    if clipped:
+        brightest = process.white_balance(sites, gains).amax(1)
+        sites = (sites / torch.quantile(brightest, 1 - clipped)).clamp_max(1)
+    red, green, blue = gains[0].tolist()
+    sensor = Sensor(
+        cfa=np.array([[1]]),
+        black=np.zeros((1, 1)),
+        white=1.0,
+        white_balance=(red / green, 1.0, blue / green),
+        xyz_to_camera=np.linalg.inv(np.array(SRGB_TO_XYZ) @ camera.matrix[0].double().numpy()),
+    )
+    return Photo(sites[0].permute(1, 2, 0).contiguous().numpy(), ColorState.CAMERA, sensor=sensor)
+
+
+def balanced_view(photo: Photo) -> np.ndarray:
+    """RAW as the paper compares it: balanced camera RGB in 0 to 1, gamma-encoded."""
+    assert photo.sensor is not None
+    gains = np.array(photo.sensor.white_balance, np.float32)
+    return (photo.pixels * (gains / gains.max())).clip(0, 1) ** np.float32(1 / GAMMA)
+
+
+def undone_by_formula(photo: Photo, quality: int) -> Photo:
+    """What the inverse of each step of the development makes of its JPEG: the measure for the network."""
+    rendered = read_bytes(encode(develop(photo, PLAIN), "jpeg", quality=quality))
+    display = torch.from_numpy(rendered.pixels / np.float32(rendered.full_scale))
+    return recorded(photo.with_pixels(unprocess.base_curve(display).numpy(), state=ColorState.SRGB))
+
+
+def isp_trial(quality: int, clipped: float) -> Trial:
+    """Rendered, compressed as JPEG, and turned back."""
+
+    def degrade(clean: np.ndarray, number: int) -> tuple[Photo, Photo]:
+        photo = camera_photo(clean, number, clipped)
+        return photo, photo
+
+    return Trial(
+        f"quality {quality}{f', {clipped:.0%} clipped' if clipped else ''}",
+        degrade,
+        through=lambda rendered: read_bytes(encode(rendered, "jpeg", quality=quality)),
+        back={"inverse": True},
+        view=balanced_view,
+        rivals={"formula": lambda photo: undone_by_formula(photo, quality)},
+    )
+
+
+def trials(options: IspTrials) -> list[Trial]:
+    """The conditions that `photonet eval isp` measures."""
+    try:
+        qualities = [int(text) for text in options.quality.split(",")]
+    except ValueError:
+        raise UsageError(f"{options.quality!r} is not a list of numbers", "--quality", "write 75,90,95") from None
+    return [isp_trial(quality, clipped) for clipped in (0.0, CLIPPED_SHARE) for quality in qualities]
+
+
+def flow(growth: int, summary: str) -> Network:
+    """The published flow, of any width."""
+    return Network(
+        summary=summary,
+        build=lambda config: InvertibleIsp(**config),
+        config={"steps": 8, "growth": growth},
+        tiling=lambda net: Tiling(radius=net.radius, bytes_per_pixel=60 * growth),
+        exact=True,
+        training=IspTraining,
+        pair=make_pair,
+        loss=two_way_loss,
+        score=recovery,
+    )
+
+
+TASK = Task(
+    name=NAME,
+    summary=SUMMARY,
+    options=IspOptions,
+    networks={
+        "narrow": flow(8, "invertible ISP of Xing et al., a quarter as wide"),
+        "published": flow(32, "invertible ISP of Xing et al. as published"),
+    },
+    prepare=prepare,
+    trial_options=IspTrials,
+    trials=trials,
+    protocol="PSNR of balanced camera RGB, gamma 2.2, peak 1, no border; of the rendering in sRGB",
+)

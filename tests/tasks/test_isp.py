@@ -1,0 +1,99 @@
+"""The invertible ISP: its pairs, its trials, and that its inverse is one."""
+
+import numpy as np
+import pytest
+import torch
+from torch import Generator
+
+from photonet.color import ColorState, srgb_decode
+from photonet.engine.develop import PLAIN, develop
+from photonet.engine.device import Device
+from photonet.engine.infer import Engine
+from photonet.errors import UsageError
+from photonet.nets.invertible import InvertibleIsp
+from photonet.tasks.isp import (
+    TASK,
+    IspOptions,
+    IspTraining,
+    IspTrials,
+    balanced_view,
+    camera_photo,
+    make_pair,
+    trials,
+    undone_by_formula,
+)
+
+
+@pytest.fixture
+def clean() -> np.ndarray:
+    """Soft colors, none of them at the ends."""
+    rows, columns = np.mgrid[:32, :48] / 9
+    return (0.5 + 0.3 * np.stack([np.sin(rows + columns * k) for k in (0.4, 0.7, 1)], 2)).astype(np.float32)
+
+
+@pytest.fixture
+def engine() -> Engine:
+    with torch.random.fork_rng():
+        torch.manual_seed(2)
+        net = InvertibleIsp(3, 6)
+    engine = Engine(TASK, Device(torch.device("cpu"), torch.bfloat16), {})
+    engine.add("narrow", net)
+    return engine
+
+
+def test_inverse_is_exact_without_jpeg(engine: Engine, clean: np.ndarray):
+    """In float32, although the device computes in bf16."""
+    photo = camera_photo(clean, 1, 0)
+    rendered = engine.run([photo], IspOptions()).photo
+    assert (rendered.state, rendered.sensor, rendered.pixels.dtype) == (ColorState.SRGB, None, np.float32)
+    back = engine.run([rendered], IspOptions(inverse=True)).photo
+    assert back.state == ColorState.CAMERA
+    assert np.abs(back.pixels - photo.pixels).max() < 1e-4
+
+
+def test_pair_is_the_development_of_its_input():
+    display = torch.rand(3, 3, 32, 32, generator=Generator().manual_seed(1))
+    pair = make_pair({"target": display}, Generator().manual_seed(2), IspTraining())
+    assert pair["target"].min() >= 0
+    assert pair["target"].max() <= 1
+    assert pair["input"].max() > 1.02  # highlights beyond white, which the rendering clips
+    assert ((pair["quality"] >= 75) & (pair["quality"] <= 96)).all()
+    dark = srgb_decode(pair["input"]).amax(1) < 0.5  # nothing clipped there: brighter means brighter
+    order = pair["input"].mean(1)[dark].argsort()
+    assert torch.corrcoef(torch.stack([pair["input"].mean(1)[dark], pair["target"].mean(1)[dark]]))[0, 1] > 0.9
+    assert len(order) > 100
+
+
+def test_pairs_of_files_are_refused():
+    batch = {"target": torch.zeros(1, 3, 32, 32), "input": torch.zeros(1, 3, 32, 32)}
+    with pytest.raises(UsageError, match="--pairs"):
+        make_pair(batch, Generator(), IspTraining())
+
+
+def test_camera_photo_develops_to_what_it_came_from(clean: np.ndarray):
+    photo = camera_photo(clean, 3, 0)
+    shown = develop(photo, PLAIN, np.float32).pixels
+    np.testing.assert_allclose(shown, clean, atol=2e-3)
+
+
+def test_clipped_share(clean: np.ndarray):
+    shown = develop(camera_photo(clean, 3, 0.3), PLAIN, np.float32).pixels
+    assert 0.15 < (shown.max(2) >= 1).mean() < 0.45
+
+
+def test_formula_undoes_the_development(clean: np.ndarray):
+    """But for 8 bits and JPEG, of which quality 100 leaves little."""
+    photo = camera_photo(clean, 3, 0)
+    back = undone_by_formula(photo, 100)
+    assert np.abs(balanced_view(back) - balanced_view(photo)).mean() < 0.01
+
+
+def test_trials():
+    assert [trial.name for trial in trials(IspTrials(quality="80,90"))] == [
+        "quality 80",
+        "quality 90",
+        "quality 80, 30% clipped",
+        "quality 90, 30% clipped",
+    ]
+    with pytest.raises(UsageError, match="--quality"):
+        trials(IspTrials(quality="high"))
