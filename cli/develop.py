@@ -28,7 +28,7 @@ def command() -> Callable[..., None]:
         def compute(photos: Sequence[Photo], dtype: DTypeLike, progress: Progress) -> Result:
             return Result(develop(photos[0], how, dtype or np.uint16))
 
-        run_files(files, "develop", one_by_one, compute, lambda: None, _print_plan)
+        run_files(files, "develop", one_by_one, compute, _print_plan)
 
     return flags.with_flags(body, [*flags.flags_of(Development), *file_flags()], "")
 

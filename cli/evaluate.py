@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from math import isfinite
 from pathlib import Path
@@ -15,7 +15,7 @@ from photonet.engine.data import list_sources
 from photonet.engine.device import pick_device
 from photonet.engine.infer import Engine
 from photonet.engine.recipe import make_options
-from photonet.engine.score import averages, evaluate, paired, spoiled, trials_of
+from photonet.engine.score import Case, averages, evaluate, paired, spoiled, trials_of
 from photonet.errors import UsageError
 from photonet.io import READABLE_SUFFIXES
 from photonet.tasks import get_task
@@ -67,11 +67,12 @@ def command(name: str) -> Callable[..., None]:
         def options(changes: Mapping[str, Any]) -> Any:
             return make_options(task.options, changes)
 
-        rows, total = [], (len(trials) or 1) * len(sources) * (2 + len(methods))
+        rows, total = [], (len(trials) or 1) * len(sources)
+        seen: set[tuple[str, str]] = set()
         with bars(not as_json) as shown:
-            for row in evaluate(engine, cases, options, methods):
+            for row in evaluate(engine, _counted(cases, seen), options, methods):
                 rows.append(row)
-                shown.show(row.trial, len(rows), total)
+                shown.show(row.trial, len(seen), total)
         means = averages(rows)
         if record:
             _record(engine, name_of_set, means)
@@ -82,6 +83,12 @@ def command(name: str) -> Callable[..., None]:
             _print(f"{name} on {name_of_set}", means, task.protocol)
 
     return flags.with_flags(body, flags.flags_of(task.trial_options), f"Measure: {task.summary}")
+
+
+def _counted(cases: Iterable[Case], seen: set[tuple[str, str]]) -> Iterator[Case]:
+    for case in cases:
+        seen.add((case.trial.name, case.picture))
+        yield case
 
 
 def _print(title: str, means: Sequence[Mapping[str, Any]], protocol: str) -> None:
@@ -96,27 +103,28 @@ def _print(title: str, means: Sequence[Mapping[str, Any]], protocol: str) -> Non
 
 
 def _record(engine: Engine, dataset: str, means: Sequence[Mapping[str, Any]]) -> None:
-    """Put the scores of the network into the card of its weights, in place of older ones of the same conditions."""
-    loaded = engine.loaded(engine.net or engine.task.default_network)
-    assert loaded.path is not None
-    card, tensors = checkpoint.read_tensors(loaded.path)
-    scores = {
-        (dataset, mean["trial"]): checkpoint.Score(
-            dataset=dataset,
-            condition=mean["trial"],
-            protocol=engine.task.protocol,
-            pictures=mean["pictures"],
-            precision=engine.device.precision,
-            psnr=mean["psnr"],
-            ssim=None if math.isnan(mean["ssim"]) else mean["ssim"],
-        )
-        for mean in means
-        if mean["method"] == loaded.name and math.isfinite(mean["psnr"])
-    }
-    kept = tuple(score for score in card.scores if (score.dataset, score.condition) not in scores)
-    card = card.model_copy(update={"scores": (*kept, *scores.values())})
-    dtype = next(tensor.dtype for tensor in tensors.values() if tensor.is_floating_point() and tensor.ndim > 1)
-    checkpoint.save(loaded.path, card, tensors, dtype)
+    """Put the scores of each network into the card of its weights, in place of older ones of the same conditions."""
+    for name in {mean["method"] for mean in means} & set(engine.task.networks):
+        loaded = engine.loaded(name)
+        assert loaded.path is not None
+        card, tensors = checkpoint.read_tensors(loaded.path)
+        scores = {
+            (dataset, mean["trial"]): checkpoint.Score(
+                dataset=dataset,
+                condition=mean["trial"],
+                protocol=engine.task.protocol,
+                pictures=mean["pictures"],
+                precision=loaded.device.precision,
+                psnr=mean["psnr"],
+                ssim=None if math.isnan(mean["ssim"]) else mean["ssim"],
+            )
+            for mean in means
+            if mean["method"] == name and math.isfinite(mean["psnr"])
+        }
+        kept = tuple(score for score in card.scores if (score.dataset, score.condition) not in scores)
+        card = card.model_copy(update={"scores": (*kept, *scores.values())})
+        dtype = next(tensor.dtype for tensor in tensors.values() if tensor.is_floating_point() and tensor.ndim > 1)
+        checkpoint.save(loaded.path, card, tensors, dtype)
 
 
 def _json_safe(record: dict[str, Any]) -> dict[str, Any]:

@@ -94,8 +94,10 @@ def run_files(
     verb: str,
     group: Group,
     compute: Compute,
-    ready: Callable[[], object],
     print_plan: Callable[[Sequence[Job], bool], None],
+    *,
+    ready: Callable[[Sequence[Job]], object] = lambda work: None,
+    raw_suffix: str = ".tif",
 ) -> None:
     """Do it all; ends with the exit code.
 
@@ -103,8 +105,9 @@ def run_files(
         verb: name of the command, for templates and the page.
         group: files → jobs.
         compute: photos of a job → its result.
-        ready: called once before the first job, so that bad weights are one error, not one for each picture.
         print_plan: what `--dry-run` says.
+        ready: called once before the first job, so that bad weights are one error, not one for each picture.
+        raw_suffix: of the results of RAW files, where nobody says.
     """
     inputs, told, target = _inputs(files), files.told, files.target
     if "-" in (*inputs, files.output):
@@ -112,7 +115,16 @@ def run_files(
             raise UsageError("stdout carries the picture", "-", "leave --json, --dry-run and --compare out")
         _pipe(files, inputs, verb, compute)
         return
-    work = plan(inputs, files.output, verb, group, format=files.format, recursive=files.recursive, shard=files.shard)
+    work = plan(
+        inputs,
+        files.output,
+        verb,
+        group,
+        format=files.format,
+        raw_suffix=raw_suffix,
+        recursive=files.recursive,
+        shard=files.shard,
+    )
     check_outputs(work, target)
     page = page_path(work, files.output, verb) if files.compare and work else None
     if page and page.parent.is_dir():
@@ -121,7 +133,7 @@ def run_files(
         print_plan(work, files.as_json)
         return
     if work:
-        ready()
+        ready(work)
     reporter = Reporter(len(work), files.as_json, files.quiet, files.verbose)
     with bars(not files.quiet) as shown, reporter:
         for outcome in run_batch(
@@ -165,7 +177,7 @@ def _pipe(files: Files, inputs: Sequence[str], verb: str, compute: Compute) -> N
     photo = read_bytes(sys.stdin.buffer.read(), "stdin", files.told)
     result = compute([photo], computed_depth(photo, target), lambda done, total: None)
     packed = pack(
-        fitting(result.photo, None, target.format),
+        fitting(result.photo, None, target.format, target.bit_depth),
         target.format,
         bit_depth=target.bit_depth,
         quality=target.quality,

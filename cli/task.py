@@ -12,7 +12,7 @@ from photonet.engine.infer import Engine
 from photonet.engine.plan import Job
 from photonet.engine.tiles import plan_tiles
 from photonet.errors import PhotonetError
-from photonet.io import identify
+from photonet.io import RAW_SUFFIXES, identify
 from photonet.tasks import get_task
 
 from . import flags
@@ -46,17 +46,22 @@ def command(name: str) -> Callable[..., None]:
             name,
             task.group,
             lambda photos, dtype, progress: engine.run(photos, options, dtype, progress),
-            lambda: engine.loaded(net or task.default_network),
             lambda work, as_json: _print_plan(engine, work, as_json),
+            ready=lambda work: [engine.loaded(name) for name in {_network_of(engine, job) for job in work}],
+            raw_suffix=task.raw_suffix,
         )
 
     return flags.with_flags(body, [*flags.flags_of(task.options), *file_flags()], task.summary)
 
 
+def _network_of(engine: Engine, job: Job) -> str:
+    return engine.net or engine.task.usual_network(job.inputs[0].suffix.lower() in RAW_SUFFIXES)
+
+
 def _print_plan(engine: Engine, work: Sequence[Job], as_json: bool) -> None:
     """What `--dry-run` says of each job."""
-    loaded = engine.loaded(engine.net or engine.task.default_network)
     for job in work:
+        loaded = engine.loaded(_network_of(engine, job))
         try:
             seen = identify(job.inputs[0])
         except PhotonetError as error:

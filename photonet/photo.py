@@ -93,6 +93,8 @@ class Photo:
     def __post_init__(self) -> None:
         if self.pixels.ndim != 3 or self.pixels.shape[2] not in (1, 3) or 0 in self.pixels.shape:
             raise InputError(f"a picture has shape (H, W, 1 or 3), not {self.pixels.shape}", self.meta.source or "")
+        if self.state == ColorState.MOSAIC and self.pixels.shape[2] != 1:
+            raise InputError("a mosaic has one value in a pixel, not three", self.meta.source or "")
         if self.pixels.dtype not in (np.uint8, np.uint16, np.float32):
             raise InputError(f"pixels are uint8, uint16 or float32, not {self.pixels.dtype}", self.meta.source or "")
 

@@ -4,7 +4,7 @@ A filter array is an integer array of one period, 2×2 (Bayer) or 6×6 (X-Trans)
 blue. Mosaics are B 1 H W, starting with the first site of the period.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import torch
@@ -18,6 +18,8 @@ BAYER = {
     "GRBG": np.array([[1, 0], [2, 1]]),
     "GBRG": np.array([[1, 2], [0, 1]]),
 }
+# axes over which a mosaic of even height and width is turned to become RGGB, and back
+FLIPS_TO_RGGB: Mapping[str, tuple[int, ...]] = {"RGGB": (), "GRBG": (-1,), "GBRG": (-2,), "BGGR": (-2, -1)}
 XTRANS = np.array(
     [
         [1, 2, 1, 1, 0, 1],
@@ -37,9 +39,9 @@ _OPPOSITE = ((0, 0, -1.5, 0, 0), (0, 2, 0, 2, 0), (-1.5, 0, 6, 0, -1.5), (0, 2, 
 _TENT = (1.0, 2.0, 3.0, 2.0, 1.0)  # its square reaches every color of an X-Trans period
 
 
-def is_bayer(cfa: np.ndarray) -> bool:
-    """Whether a filter array is one of the four phases of Bayer's."""
-    return any(np.array_equal(cfa, phase) for phase in BAYER.values())
+def bayer_phase(cfa: np.ndarray) -> str | None:
+    """The name in `BAYER` of a filter array; None for any other."""
+    return next((name for name, phase in BAYER.items() if np.array_equal(cfa, phase)), None)
 
 
 def colors_of(cfa: np.ndarray, size: Sequence[int], device: torch.device | None = None) -> Tensor:
@@ -80,7 +82,7 @@ def demosaic(sites: Tensor, cfa: np.ndarray) -> Tensor:
     ICASSP 2004; for other arrays color differences are interpolated by normalized convolution (Knutsson and Westin,
     "Normalized and Differential Convolution", CVPR 1993).
     """
-    return _malvar(sites, cfa) if is_bayer(cfa) else _by_differences(sites, cfa)
+    return _malvar(sites, cfa) if bayer_phase(cfa) else _by_differences(sites, cfa)
 
 
 def _malvar(sites: Tensor, cfa: np.ndarray) -> Tensor:

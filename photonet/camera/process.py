@@ -47,11 +47,11 @@ def tone_curve(display: Tensor) -> Tensor:
     return display * display * (3 - 2 * display)
 
 
-def mosaic_to_linear(sites: Tensor, cfa: np.ndarray, gains: Tensor, matrix: Tensor) -> Tensor:
+def mosaic_to_linear(sites: Tensor, cfa: np.ndarray, gains: Tensor, matrix: Tensor, clip: bool = True) -> Tensor:
     """Linear sRGB of a mosaic: white balance, demosaicing, color matrix.
 
-    What white balance lifts above the white level is clipped there. With gains of at least 1, which never darken,
-    highlights stay neutral.
+    What white balance lifts above the white level is clipped there, if at all. With gains of at least 1, which never
+    darken, highlights stay neutral that way.
 
     Args:
         sites: B 1 H W, 1.0 = white level; its first site is the first of the period.
@@ -64,12 +64,13 @@ def mosaic_to_linear(sites: Tensor, cfa: np.ndarray, gains: Tensor, matrix: Tens
     """
     by_site = gains.to(sites)[..., colors_of(cfa, sites.shape[-2:], sites.device)]
     balanced = sites * (by_site[:, None] if gains.ndim == 2 else by_site)
-    return color_matrix(demosaic(balanced.clamp_max(1), cfa), matrix.to(sites))
+    return color_matrix(demosaic(balanced.clamp_max(1) if clip else balanced, cfa), matrix.to(sites))
 
 
-def camera_to_linear(camera: Tensor, gains: Tensor, matrix: Tensor) -> Tensor:
+def camera_to_linear(camera: Tensor, gains: Tensor, matrix: Tensor, clip: bool = True) -> Tensor:
     """As `mosaic_to_linear`, of camera RGB, B 3 H W, before white balance."""
-    return color_matrix(white_balance(camera, gains.to(camera).expand(len(camera), -1)).clamp_max(1), matrix.to(camera))
+    balanced = white_balance(camera, gains.to(camera).expand(len(camera), -1))
+    return color_matrix(balanced.clamp_max(1) if clip else balanced, matrix.to(camera))
 
 
 def process(camera: Tensor, gains: Tensor, matrix: Tensor) -> Tensor:

@@ -222,7 +222,7 @@ def _write(job: Job, result: Result, output: Output, began: float) -> Outcome:
     try:
         make_folder(job.output.parent)
         report = write(
-            fitting(result.photo, job.output, output.format),
+            fitting(result.photo, job.output, output.format, output.bit_depth),
             job.output,
             format=output.format,
             bit_depth=output.bit_depth,

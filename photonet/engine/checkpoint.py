@@ -224,7 +224,7 @@ def choose(task: Task, names: Sequence[str], net: str | None = None) -> tuple[di
 
     Raises:
         WeightsError: named weights are of another task, or of another network than the named one.
-        UsageError: named weights are of several networks, and no network was named.
+        UsageError: named weights are of several networks for the same pictures, and no network was named.
     """
     prefix = f"{task.name}-"
     stems = {path.stem.removeprefix(prefix): path for path in shipped() if path.stem.startswith(prefix)}
@@ -240,6 +240,8 @@ def choose(task: Task, names: Sequence[str], net: str | None = None) -> tuple[di
         named[card.network] = path
     serving = [network for network in named if network in set(task.choices())]
     if net is None and len(serving) > 1:
+        if len({task.networks[network].expects for network in serving}) == len(serving):
+            return {**files, **named}, None  # the pictures decide
         raise UsageError(f"weights of several networks: {', '.join(serving)}", "--weights", "choose one with --net")
     if net is None and serving:
         net = serving[0]

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Generator, Tensor
 
-from photonet.color import ENCODED_LUMA, LUMA_WEIGHTS, SENSOR_STATES, ColorState, transfer
+from photonet.color import ENCODED_LUMA, LUMA_WEIGHTS, ColorState, transfer
 from photonet.engine.develop import for_network
 from photonet.errors import InputError, UsageError
 from photonet.io import read, write_atomic
@@ -96,11 +96,8 @@ def read_pictures(source: Source, network: Any) -> Example:
 
 
 def read_as(network: Any) -> tuple[ColorState, int]:
-    """Color state and channels in which pictures are read for a network's training and scores: as it expects them.
-
-    For a network of what sensors record they are display pictures in color: its training pairs unprocess them.
-    """
-    return (ColorState.SRGB, COLORS) if network.expects in SENSOR_STATES else (network.expects, network.channels)
+    """Color state and channels in which clean pictures are read for a network's training and scores."""
+    return network.reads or (network.expects, network.channels)
 
 
 def as_expected(photo: Photo, network: Any) -> np.ndarray:

@@ -11,7 +11,7 @@ from pydantic import Field, field_validator
 from torch import Tensor
 
 from photonet.camera import process
-from photonet.camera.mosaic import GREEN
+from photonet.camera.mosaic import GREEN, mosaic
 from photonet.color import SENSOR_STATES, ColorState, srgb_decode, srgb_encode
 from photonet.engine.options import Options
 from photonet.errors import UsageError
@@ -22,6 +22,7 @@ BAND_PIXELS = 1 << 20  # that are float32 at a time
 MARGIN = 12  # rows beyond a band: whole periods of every filter array, more than demosaicing reaches
 BRIGHT_SHARE = 0.005  # of the green values that automatic exposure lets become white
 DARK = 1e-6  # of white: a picture without light
+NEARLY_WHITE = 0.995  # of the white level: from there on a value counts as saturated, more and more
 MOST_STOPS = 3.0  # that automatic exposure adds
 
 
@@ -79,13 +80,16 @@ def develop(photo: Photo, how: Development, dtype: DTypeLike = np.uint16) -> Pho
     return photo.with_pixels(_by_bands(photo, matrix, render, np.dtype(dtype)), state=ColorState.SRGB, sensor=None)
 
 
-def fitting(photo: Photo, path: Path | None, format: str | None) -> Photo:
-    """The photo as a file can hold it: what a sensor recorded is developed for display, unless the file is a DNG.
+def fitting(photo: Photo, path: Path | None, format: str | None, bit_depth: int | None) -> Photo:
+    """The photo as a file can hold it: what a sensor recorded stays that in a DNG, and is developed for all others.
 
     Args:
-        path, format: as `photonet.io.write` takes them.
+        path, format, bit_depth: as `photonet.io.write` takes them.
     """
-    return photo if writable(path, format).sensor else displayed(photo)
+    kind = writable(path, format)
+    if kind.sensor or photo.state not in SENSOR_STATES:
+        return photo
+    return linear(photo) if kind.linear else develop(photo, PLAIN, np.float32 if bit_depth == 32 else np.uint16)
 
 
 def linear(photo: Photo) -> Photo:
@@ -106,34 +110,35 @@ def encoded(photo: Photo) -> Photo:
 
     Networks for display pictures can take it. It is float32, in state `srgb`, and keeps its sensor.
     """
-    sensor = _sensor_of(photo)
-    gains = _gains(sensor)
-    matrix = sensor.matrix * gains.max()  # gains below 1 clip nothing
-    pixels = _by_bands(photo, matrix, srgb_encode, np.dtype(np.float32), gains / gains.max())
+    pixels = _by_bands(photo, _sensor_of(photo).matrix, srgb_encode, np.dtype(np.float32), clip=False)
     return photo.with_pixels(pixels, state=ColorState.SRGB)
 
 
-def recorded(photo: Photo) -> Photo:
-    """The inverse of `encoded`: linear camera RGB, as it was before white balance."""
+def decoded(photo: Photo, before: Photo | None = None) -> Photo:
+    """The inverse of `encoded`: linear camera RGB, as it was before white balance.
+
+    Args:
+        before: the encoded picture that a network was given: what was saturated stays exactly as it was.
+    """
     assert photo.sensor is not None
     back = (np.linalg.inv(photo.sensor.matrix) / _gains(photo.sensor)[:, None]).T.astype(np.float32)
     pixels = np.empty_like(photo.pixels)
     for row in range(photo.height):
         pixels[row] = srgb_decode(photo.pixels[row]) @ back
+        if before is not None:
+            own = srgb_decode(before.pixels[row]) @ back
+            saturated = ((own - NEARLY_WHITE) / (1 - NEARLY_WHITE)).clip(0, 1)
+            pixels[row] += saturated * (own - pixels[row])
     return photo.with_pixels(pixels, state=ColorState.CAMERA)
 
 
 def mosaiced(photo: Photo) -> Photo:
     """Of camera RGB, H W 3, what its sensor's filter array keeps; a sensor without one keeps all."""
     assert photo.sensor is not None
-    cfa = photo.sensor.cfa
-    if cfa.size == 1:
+    if photo.sensor.cfa.size == 1:
         return photo
-    sites = np.empty_like(photo.pixels[..., :1])
-    for (row, column), color in np.ndenumerate(cfa):
-        part = slice(row, None, cfa.shape[0]), slice(column, None, cfa.shape[1])
-        sites[(*part, 0)] = photo.pixels[(*part, color)]
-    return photo.with_pixels(sites, state=ColorState.MOSAIC)
+    sites = mosaic(torch.from_numpy(photo.pixels).permute(2, 0, 1)[None], photo.sensor.cfa)
+    return photo.with_pixels(sites[0].permute(1, 2, 0).contiguous().numpy(), state=ColorState.MOSAIC)
 
 
 def _gains(sensor: Sensor) -> np.ndarray:
@@ -147,16 +152,11 @@ def _by_bands(
     matrix: np.ndarray,
     render: Callable[[Tensor], Tensor],
     dtype: np.dtype,
-    gains: np.ndarray | None = None,
+    clip: bool = True,
 ) -> np.ndarray:
-    """Pixels H W 3: bands of balanced camera RGB times a matrix, rendered.
-
-    Args:
-        gains: of white balance, which is clipped at 1; by default what never darkens.
-    """
+    """Pixels H W 3: bands of balanced camera RGB, clipped at white or not, times a matrix, rendered."""
     sensor = _sensor_of(photo)
-    balance = torch.from_numpy(_gains(sensor) if gains is None else gains)
-    to_color = torch.from_numpy(matrix)
+    gains, to_color = torch.from_numpy(_gains(sensor)), torch.from_numpy(matrix)
     pixels: np.ndarray = np.empty((photo.height, photo.width, 3), dtype)
     white = full_scale(dtype)
     step = max(BAND_PIXELS // photo.width // MARGIN * MARGIN, MARGIN)
@@ -165,9 +165,9 @@ def _by_bands(
         band = np.ascontiguousarray(photo.pixels[first : min(bottom + MARGIN, photo.height)], np.float32)
         values = torch.from_numpy(band).permute(2, 0, 1)[None] / photo.full_scale
         if photo.state == ColorState.MOSAIC:
-            light = process.mosaic_to_linear(values, sensor.cfa, balance, to_color)
+            light = process.mosaic_to_linear(values, sensor.cfa, gains, to_color, clip)
         else:
-            light = process.camera_to_linear(values, balance, to_color)
+            light = process.camera_to_linear(values, gains, to_color, clip)
         shown = render(light)[0].permute(1, 2, 0)[top - first : bottom - first] * white
         pixels[top:bottom] = (shown.round() if white != 1 else shown).numpy()
     return pixels

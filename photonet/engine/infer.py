@@ -18,7 +18,7 @@ from photonet.color import SENSOR_STATES, ColorState
 from photonet.engine import checkpoint
 from photonet.engine.canvas import Canvas, picture_of
 from photonet.engine.checkpoint import Card
-from photonet.engine.develop import encoded, for_network, recorded
+from photonet.engine.develop import decoded, encoded, for_network
 from photonet.engine.device import Device, is_out_of_memory
 from photonet.engine.task import Network, Task, Tiling, Window
 from photonet.engine.tiles import Tile, halo, plan_tiles, round_up
@@ -183,8 +183,10 @@ class Engine:
             return max(round_up(self.tile, loaded.tiling.stride), loaded.tiling.stride)
         scale = 2 if loaded.device.dtype == torch.float32 else 1
         memory = self.max_memory or DEFAULT_MEMORY[self.device.device.type]
-        side = int((memory / (loaded.tiling.bytes_per_pixel * scale)) ** 0.5) - 2 * halo(loaded.tiling)
-        return max(side // loaded.tiling.stride * loaded.tiling.stride, SMALLEST_TILE)
+        margin = halo(loaded.tiling)
+        side = int((memory / (loaded.tiling.bytes_per_pixel * scale)) ** 0.5) - 2 * margin
+        least = SMALLEST_TILE if self.max_memory else max(SMALLEST_TILE, 2 * margin)  # less is mostly margin
+        return max(side // loaded.tiling.stride * loaded.tiling.stride, round_up(least, loaded.tiling.stride))
 
     @torch.inference_mode()
     def run(
@@ -222,10 +224,10 @@ class Engine:
         swept = _sweep(photo, loaded, self.tile_size(loaded), work, progress)
         note = {**self._note(loaded), **prepared.marks}
         meta = replace(photo.meta, xmp=with_note(photo.meta.xmp, note))
-        sensor = photo.sensor and replace(photo.sensor, noise=None)  # that of the result is another
+        sensor = photo.sensor and replace(photo.sensor, noise=_left(photo.sensor.noise, self.strength))
         result = prepared.complete(photo.with_pixels(canvas.pixels, meta=meta, sensor=sensor))
         if result.sensor and result.state not in SENSOR_STATES:
-            result = recorded(result)
+            result = decoded(result, photo)
         return Result(result, dict(prepared.notes), name, loaded.weights, *swept)
 
     def _note(self, loaded: Loaded) -> dict[str, str]:
@@ -251,6 +253,12 @@ class Engine:
 
         _sweep(photo, loaded, self.tile_size(loaded), work, lambda done, total: None)
         return whole[0]
+
+
+def _left(noise: tuple[float, float] | None, strength: float) -> tuple[float, float] | None:
+    """The noise profile of a mixture; what a network made whole has another one, which nobody knows."""
+    share = (1 - strength) ** 2
+    return (noise[0] * share, noise[1] * share) if noise and share else None
 
 
 def _entering(photo: Photo, expects: ColorState) -> Photo:

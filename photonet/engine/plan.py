@@ -93,6 +93,7 @@ def plan(
     group: Callable[[Sequence[Path]], list[tuple[Path, ...]]],
     *,
     format: str | None = None,
+    raw_suffix: str = ".tif",
     recursive: bool = False,
     shard: str | None = None,
 ) -> list[Job]:
@@ -104,6 +105,7 @@ def plan(
         task: its name, for templates.
         group: files → jobs.
         format: of the outputs; None keeps that of each input where it can be written.
+        raw_suffix: of the outputs of RAW files, without a format.
         recursive: look into folders of folders.
         shard: "2/8" takes the second of eight parts, the same files on every machine.
 
@@ -119,7 +121,7 @@ def plan(
         below = {one.path: one.below for one in found}
         jobs = [Job(inputs, below=below[inputs[0]]) for inputs in group(list(below))]
         several = len(jobs) > 1 or any(Path(name).is_dir() for name in names)
-        return _distinct([replace(job, output=_place(job, output, task, format, several)) for job in jobs])
+        return _distinct([replace(job, output=_place(job, output, task, format, raw_suffix, several)) for job in jobs])
 
     found = find_inputs(names, recursive, results_folder(output))
     jobs = jobs_of(found)
@@ -154,9 +156,9 @@ def _in_shard(job: Job, shard: str) -> bool:
     return number % int(match[2]) == int(match[1]) - 1
 
 
-def _place(job: Job, output: str, task: str, format: str | None, several: bool) -> Path:
+def _place(job: Job, output: str, task: str, format: str | None, raw_suffix: str, several: bool) -> Path:
     source = job.inputs[0]
-    suffix = suffix_for(format) if format else _kept_suffix(source)
+    suffix = suffix_for(format) if format else _kept_suffix(source, raw_suffix)
     if "{" in output:
         fields = {"dir": str(source.parent), "stem": source.stem, "task": task, "ext": suffix}
         if set("{}") & set(_TEMPLATE_FIELD.sub("", output)):
@@ -185,11 +187,11 @@ def _is_folder(output: str) -> bool:
     return output.endswith(("/", "\\")) or Path(output).is_dir() or Path(output).suffix == ""
 
 
-def _kept_suffix(source: Path) -> str:
-    """The input's own format where it can be written; TIFF for a RAW file, JPEG for HEIC, PNG for the rest."""
+def _kept_suffix(source: Path, raw_suffix: str) -> str:
+    """The input's own format where it can be written; JPEG for HEIC, PNG for the rest."""
     suffix = source.suffix.lower()
     if suffix in RAW_SUFFIXES:
-        return ".tif"
+        return raw_suffix
     if suffix in WRITABLE_SUFFIXES:
         return source.suffix
     return ".jpg" if suffix in (".heic", ".heif", ".hif") else ".png"

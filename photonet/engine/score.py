@@ -10,12 +10,12 @@ import numpy as np
 import torch
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
-from photonet.color import SENSOR_STATES
+from photonet.color import SENSOR_STATES, ColorState
 from photonet.engine.data import Source, as_expected
 from photonet.engine.develop import PLAIN, develop
 from photonet.engine.infer import Engine, Result
 from photonet.engine.task import Baseline, Network, Task, Trial
-from photonet.errors import InputError, UsageError
+from photonet.errors import InputError, PhotonetError, UsageError
 from photonet.io import read
 from photonet.photo import Photo, full_scale
 
@@ -42,11 +42,16 @@ class Row:
     figures: Mapping[str, float] = field(default_factory=dict)
 
 
-def psnr(result: np.ndarray, clean: np.ndarray) -> float:
-    """Peak signal-to-noise ratio in decibels, peak 1.0, over all channels; the result is clipped to 0..1 first."""
-    if np.array_equal(np.clip(result, 0, 1), clean):
+def psnr(result: np.ndarray, clean: np.ndarray, clip: bool = True) -> float:
+    """Peak signal-to-noise ratio in decibels, peak 1.0, over all channels.
+
+    Args:
+        clip: the result to 0..1 first, as a display does.
+    """
+    shown = np.clip(result, 0, 1) if clip else result
+    if np.array_equal(shown, clean):
         return float("inf")
-    return float(peak_signal_noise_ratio(clean, np.clip(result, 0, 1), data_range=1.0))
+    return float(peak_signal_noise_ratio(clean, shown, data_range=1.0))
 
 
 def ssim(result: np.ndarray, clean: np.ndarray) -> float:
@@ -88,7 +93,7 @@ class Case:
 def trials_of(task: Task, options: Any, network: Network) -> list[Trial]:
     """The trials of a task; where it has none, the network's own training pair with its default options."""
     if task.trials is not None:
-        return task.trials(options)
+        return task.trials(options, network)
 
     make = network.pair
     if make is None:
@@ -118,18 +123,16 @@ def paired(sources: Sequence[Source], network: Network) -> Iterator[Case]:
     """Pairs of the user's own, as they are."""
     trial = Trial("pairs", lambda clean, number: clean)
     for source in sources:
-        degraded, clean = (_photo(path, network) for path in source.files)
+        degraded, clean = (_as_given(path, network) for path in source.files)
         if degraded.pixels.shape != clean.pixels.shape:
             raise InputError("the pictures of a pair differ in size", source.name)
         yield Case(trial, source.name, degraded, clean)
 
 
-def _photo(path: Path, network: Network) -> Photo:
-    """A picture of the user's as the network expects it."""
+def _as_given(path: Path, network: Network) -> Photo:
+    """A picture of the user's: RAW as it is, any other as the network expects it."""
     photo = read(path)
-    if network.expects in SENSOR_STATES and photo.state != network.expects:
-        raise InputError("not a RAW file of the kind that this network takes", path)
-    return photo if photo.state == network.expects else Photo(_floats(as_expected(photo, network)), network.expects)
+    return photo if photo.state in SENSOR_STATES else Photo(_floats(as_expected(photo, network)), network.expects)
 
 
 def _floats(pixels: np.ndarray) -> np.ndarray:
@@ -144,8 +147,7 @@ def evaluate(
 ) -> Iterator[Row]:
     """Scores of every case: of the input itself, of the task, and of the baselines on the same pixels.
 
-    What a sensor recorded is measured after its development; what stays RAW also before, as a trial of its own. Beside
-    it stands what the task makes of the developed picture.
+    What a sensor recorded is measured after its development; what stays a mosaic also before, as a trial of its own.
     """
     for case in cases:
         if case.trial.through is not None:
@@ -153,10 +155,10 @@ def evaluate(
             continue
         noisy, clean = _shown(case.degraded), _shown(case.clean)
         yield from _rows(case, "input", case.degraded, 0.0)
-        result, seconds = _timed(engine, case.degraded, make_options(case.trial.options))
+        result, seconds = _timed(engine, case, case.degraded, make_options(case.trial.options))
         yield from _rows(case, result.network, result.photo, seconds, engine.task.judge(result.notes, noisy, clean))
-        if case.degraded.state in SENSOR_STATES and engine.net is None:
-            result, seconds = _timed(engine, Photo(noisy), make_options(case.trial.options))
+        if case.trial.developed:
+            result, seconds = _timed(engine, case, Photo(noisy), make_options(case.trial.options))
             yield _row(case, f"{result.network}, developed", result.photo.pixels, clean, seconds)
         for name, method in baselines.items():
             began = perf_counter()
@@ -170,18 +172,22 @@ def _there_and_back(
     """Scores of the result on the way, and of what comes back, beside the rivals' on the same way."""
     trial = case.trial
     view = trial.view or _shown
-    result, seconds = _timed(engine, case.degraded, make_options(trial.options))
+    result, seconds = _timed(engine, case, case.degraded, make_options(trial.options))
     on_the_way = _shown(result.photo), _shown(case.degraded)
     yield _row(case, result.network, *on_the_way, seconds, trial=f"{trial.name}, on the way")
-    result, seconds = _timed(engine, through(result.photo), make_options({**trial.options, **trial.back}))
+    result, seconds = _timed(engine, case, through(result.photo), make_options({**trial.options, **trial.back}))
     yield _row(case, result.network, view(result.photo), view(case.clean), seconds)
     for name, rival in trial.rivals.items():
         yield _row(case, name, view(rival(case.degraded)), view(case.clean), 0.0)
 
 
-def _timed(engine: Engine, photo: Photo, options: Any) -> tuple[Result, float]:
+def _timed(engine: Engine, case: Case, photo: Photo, options: Any) -> tuple[Result, float]:
+    """The result and its seconds; errors name the picture."""
     began = perf_counter()
-    result = engine.run([photo], options)
+    try:
+        result = engine.run([photo], options)
+    except PhotonetError as error:
+        raise type(error)(error.what, error.where or case.picture, error.fix) from error
     return result, perf_counter() - began
 
 
@@ -194,8 +200,9 @@ def _rows(
     case: Case, method: str, result: Photo, seconds: float, figures: Mapping[str, float] | None = None
 ) -> Iterator[Row]:
     yield _row(case, method, _shown(result), _shown(case.clean), seconds, figures)
-    if result.state in SENSOR_STATES:
-        yield _row(case, method, result.pixels, case.clean.pixels, seconds, trial=f"{case.trial.name}, RAW")
+    if result.state == case.clean.state == ColorState.MOSAIC:
+        decibels = psnr(result.pixels, case.clean.pixels, clip=False)
+        yield Row(f"{case.trial.name}, RAW", method, case.picture, decibels, float("nan"), seconds)
 
 
 def _row(

@@ -122,6 +122,8 @@ class Network:
         maps: names of its further inputs, 1 1 H W each.
         adopt: tensors of another project → config and renamed tensors, or None where they are of no such network.
         deploy: called once on the loaded module, for folding batch norm and the like.
+        reads: color state and channels that its training pictures are read in; by default as it takes them.
+        pairs: whether it can learn from pairs of the user's own.
         exact: it needs float32, whatever the device is fast in.
         serves_task: False for a helper that `Task.prepare` uses and `--net` cannot choose.
         crop_multiple: training crops must be multiples of it in height and width.
@@ -144,6 +146,8 @@ class Network:
     maps: tuple[str, ...] = ()
     adopt: Callable[[Mapping[str, Tensor]], tuple[dict[str, Any], dict[str, Tensor]] | None] = lambda tensors: None
     deploy: Callable[[Any], nn.Module] = lambda module: module
+    reads: tuple[ColorState, int] | None = None
+    pairs: bool = True
     exact: bool = False
     serves_task: bool = True
     crop_multiple: int = 1
@@ -178,6 +182,7 @@ class Trial:
         back: options of that second run.
         view: photo → pixels that are compared, H W C in 0 to 1; by default those of its development.
         rivals: name → other ways there and back, from the input.
+        developed: of RAW pictures, measure beside it what the task makes of the developed one.
     """
 
     name: str
@@ -187,6 +192,7 @@ class Trial:
     back: Mapping[str, Any] = field(default_factory=dict)
     view: Callable[[Photo], np.ndarray] | None = None
     rivals: Mapping[str, Callable[[Photo], Photo]] = field(default_factory=dict)
+    developed: bool = False
 
 
 Judge = Callable[[Mapping[str, Any], np.ndarray, np.ndarray], Mapping[str, float]]
@@ -205,7 +211,8 @@ class Task:
         group: files → jobs.
         prepare: photos, options, runner → `Prepared`.
         trial_options: a pydantic model; its fields become flags of `photonet eval`.
-        trials: trial options → conditions to score under; without, the network's own training pair is one.
+        trials: trial options, network → conditions to score under; without, its own training pair is one.
+        raw_suffix: of the results of RAW files, where nobody says.
         baselines: name → classical method on the same degraded pixels.
         judge: notes of a run, degraded and clean picture → further figures, averaged over the pictures.
         protocol: how the scores are made, for tables and cards.
@@ -219,7 +226,8 @@ class Task:
     group: Callable[[Sequence[Path]], list[tuple[Path, ...]]] = one_by_one
     prepare: Callable[[Sequence[Photo], Any, Runner], Prepared] = prepare_picture
     trial_options: type[Options] = Options
-    trials: Callable[[Any], list[Trial]] | None = None
+    trials: Callable[[Any, Network], list[Trial]] | None = None
+    raw_suffix: str = ".tif"
     baselines: Callable[[], Mapping[str, Baseline]] = dict
     judge: Judge = lambda notes, degraded, clean: {}
     protocol: str = ""
@@ -228,6 +236,11 @@ class Task:
     def default_network(self) -> str:
         """The first network."""
         return next(iter(self.networks))
+
+    def usual_network(self, raw: bool) -> str:
+        """The network that a file gets, as far as its name tells: of RAW files the first that takes mosaics."""
+        mosaics = (name for name in self.choices() if self.networks[name].expects == ColorState.MOSAIC)
+        return next(mosaics, self.default_network) if raw else self.default_network
 
     def choices(self) -> Iterator[str]:
         """Networks that `--net` can choose."""

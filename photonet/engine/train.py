@@ -71,6 +71,8 @@ def train(
     """
     if network.pair is None or network.loss is None:
         raise UsageError(f"{recipe.task} {recipe.network} cannot be trained")
+    if not network.pairs and any(len(source.files) > 1 for part in sources for source in part):
+        raise UsageError(f"{recipe.network} makes its pairs from clean photos only", "--pairs", "give --photos DIR")
     used = (folder / STATE).exists()
     if used and not resume:
         raise UsageError("holds a training already", folder, "go on with --resume, or name another folder with -o")

@@ -135,7 +135,7 @@ def _preview_exif(raw: Any) -> bytes | None:
             return None
         with Image.open(BytesIO(preview.data)) as image:
             exif = metadata.strip_prefix(image.info.get("exif"))
-    except (rawpy.LibRawError, UnidentifiedImageError, OSError):
+    except (rawpy.LibRawError, UnidentifiedImageError, Image.DecompressionBombError, OSError, ValueError):
         return None  # no preview, or a damaged one: the picture itself is there
     return metadata.of_camera(exif)
 

@@ -160,12 +160,13 @@ def _unknown(notes: list[str]) -> np.ndarray:
 
 
 def _noise(entry: Entry | None) -> tuple[float, float] | None:
-    """Mean over the planes of a DNG's NoiseProfile."""
+    """Mean over the planes of a DNG's NoiseProfile; one without any noise, or with more than there can be, is none."""
     if entry is None or len(entry.numbers) % 2 or not entry.numbers:
         return None
     pairs = np.reshape(entry.numbers, (-1, 2))
     shot, read = pairs.mean(0)
-    return (float(shot), float(read)) if np.isfinite(pairs).all() and shot >= 0 and read >= 0 else None
+    sound = np.isfinite(pairs).all() and pairs.min() >= 0 and pairs.max() <= 1 and pairs.any()
+    return (float(shot), float(read)) if sound else None
 
 
 def _checked(sensor: Sensor, told: Told) -> Sensor:

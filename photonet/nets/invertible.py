@@ -112,7 +112,7 @@ class InvertibleMatrix(nn.Module):
 
     def inverse(self) -> Tensor:
         """Its inverse, in float32."""
-        return torch.linalg.inv(self().double()).float()
+        return torch.linalg.inv(self())
 
     def _triangles(self) -> tuple[Tensor, Tensor]:
         lower = self.lower.float().tril(-1) + torch.eye(len(self.lower), device=self.lower.device)

@@ -16,7 +16,7 @@ from photonet.camera.noise import uniform
 from photonet.camera.unprocess import draw_camera
 from photonet.color import SRGB_TO_XYZ, ColorState, srgb_decode, srgb_encode
 from photonet.engine.data import Batch
-from photonet.engine.develop import PLAIN, develop, mosaiced, recorded
+from photonet.engine.develop import PLAIN, decoded, develop, mosaiced
 from photonet.engine.task import Network, Options, Prepared, Runner, Task, Tiling, Trial, decibels
 from photonet.errors import InputError, UsageError, WeightsError
 from photonet.io import encode, read_bytes, read_note
@@ -82,7 +82,7 @@ def _backwards(photo: Photo, runner: Runner) -> Prepared:
     return Prepared(
         lambda window: (picture(window),),
         call=lambda network, rendered: network(rendered, backwards=True),
-        complete=lambda result: mosaiced(recorded(replace(result, sensor=sensor))),
+        complete=lambda result: mosaiced(decoded(replace(result, sensor=sensor))),
     )
 
 
@@ -124,8 +124,6 @@ def make_pair(batch: Batch, generator: Generator, options: IspTraining) -> Batch
     Args:
         batch: `target` B 3 H W.
     """
-    if "input" in batch:
-        raise UsageError("this network makes its own pairs", "--pairs", "give --photos DIR, RAW files among them")
     display = batch["target"]
     count = len(display)
     camera = draw_camera(count, generator)
@@ -204,7 +202,7 @@ def undone_by_formula(photo: Photo, quality: int) -> Photo:
     """What the inverse of each step of the development makes of its JPEG: the measure for the network."""
     rendered = read_bytes(encode(develop(photo, PLAIN), "jpeg", quality=quality))
     display = torch.from_numpy(rendered.pixels / np.float32(rendered.full_scale))
-    return recorded(photo.with_pixels(unprocess.base_curve(display).numpy(), state=ColorState.SRGB))
+    return decoded(photo.with_pixels(unprocess.base_curve(display).numpy(), state=ColorState.SRGB))
 
 
 def isp_trial(quality: int, clipped: float) -> Trial:
@@ -224,7 +222,7 @@ def isp_trial(quality: int, clipped: float) -> Trial:
     )
 
 
-def trials(options: IspTrials) -> list[Trial]:
+def trials(options: IspTrials, network: Network) -> list[Trial]:
     """The conditions that `photonet eval isp` measures."""
     try:
         qualities = [int(text) for text in options.quality.split(",")]
@@ -240,6 +238,7 @@ def flow(growth: int, summary: str) -> Network:
         build=lambda config: InvertibleIsp(**config),
         config={"steps": 8, "growth": growth},
         tiling=lambda net: Tiling(radius=net.radius, bytes_per_pixel=60 * growth),
+        pairs=False,
         exact=True,
         training=IspTraining,
         pair=make_pair,
@@ -259,5 +258,6 @@ TASK = Task(
     prepare=prepare,
     trial_options=IspTrials,
     trials=trials,
+    raw_suffix=".jpg",
     protocol="PSNR of balanced camera RGB, gamma 2.2, peak 1, no border; of the rendering in sRGB",
 )

@@ -11,7 +11,7 @@ import torch
 from photonet.camera.mosaic import BAYER, XTRANS, mosaic
 from photonet.color import ColorState, srgb_decode
 from photonet.engine import develop as module
-from photonet.engine.develop import Development, develop, displayed, encoded, for_network, linear, recorded
+from photonet.engine.develop import Development, decoded, develop, displayed, encoded, for_network, linear
 from photonet.errors import UsageError
 from photonet.io import read
 from photonet.photo import Photo, Sensor
@@ -54,7 +54,7 @@ def test_encoded_is_undone(cfa):
         assert photo.state == ColorState.SRGB
         assert photo.sensor is not None
         np.testing.assert_allclose(srgb_decode(photo.pixels), value, atol=1e-4)
-        back = recorded(photo)
+        back = decoded(photo)
         assert (back.state, back.pixels.dtype) == (ColorState.CAMERA, np.float32)
         np.testing.assert_allclose(back.pixels * [2.0, 1.0, 1.5], value, atol=1e-4)
 
@@ -63,7 +63,7 @@ def test_encoded_keeps_highlights():
     """What is clipped for display is not for the sensor: red at its white level is twice as bright as white."""
     full = gray(3.0)
     full = full.with_pixels(full.pixels.clip(None, 1))
-    np.testing.assert_allclose(recorded(encoded(full)).pixels, 1, atol=1e-4)
+    np.testing.assert_allclose(decoded(encoded(full)).pixels, 1, atol=1e-4)
 
 
 def test_value_exposure():

@@ -100,12 +100,12 @@ def test_error_sigma(sigma):
 
 
 def test_trials_by_name():
-    names = [trial.name for trial in trials(DenoiseTrials(sigma="15, 25", camera=True))]
+    names = [trial.name for trial in trials(DenoiseTrials(sigma="15, 25", camera=True), TASK.networks["unet"])]
     assert names == ["sigma 15", "sigma 25", "camera weak", "camera middle", "camera strong"]
-    told = trials(DenoiseTrials(sigma="15", told=True))
+    told = trials(DenoiseTrials(sigma="15", told=True), TASK.networks["unet"])
     assert [(trial.name, trial.options) for trial in told] == [("sigma 15, told", {"sigma": 15.0})]
     with pytest.raises(UsageError, match="numbers"):
-        trials(DenoiseTrials(sigma="15;25"))
+        trials(DenoiseTrials(sigma="15;25"), TASK.networks["unet"])
 
 
 def test_white_trial_follows_its_protocol():
@@ -113,7 +113,9 @@ def test_white_trial_follows_its_protocol():
     clean = np.full((5, 7, 3), 0.5, np.float32)
     noise = torch.randn(1, 3, 5, 7, generator=torch.Generator().manual_seed(3)) * 25 / 255
     expected = clean + noise[0].permute(1, 2, 0).numpy()
-    np.testing.assert_allclose(trials(DenoiseTrials(sigma="25"))[0].degrade(clean, 3), expected, atol=1e-6)
+    np.testing.assert_allclose(
+        trials(DenoiseTrials(sigma="25"), TASK.networks["unet"])[0].degrade(clean, 3), expected, atol=1e-6
+    )
 
 
 def test_judge():

@@ -64,12 +64,6 @@ def test_pair_is_the_development_of_its_input():
     assert len(order) > 100
 
 
-def test_pairs_of_files_are_refused():
-    batch = {"target": torch.zeros(1, 3, 32, 32), "input": torch.zeros(1, 3, 32, 32)}
-    with pytest.raises(UsageError, match="--pairs"):
-        make_pair(batch, Generator(), IspTraining())
-
-
 def test_camera_photo_develops_to_what_it_came_from(clean: np.ndarray):
     photo = camera_photo(clean, 3, 0)
     shown = develop(photo, PLAIN, np.float32).pixels
@@ -89,11 +83,11 @@ def test_formula_undoes_the_development(clean: np.ndarray):
 
 
 def test_trials():
-    assert [trial.name for trial in trials(IspTrials(quality="80,90"))] == [
+    assert [trial.name for trial in trials(IspTrials(quality="80,90"), TASK.networks["narrow"])] == [
         "quality 80",
         "quality 90",
         "quality 80, 30% clipped",
         "quality 90, 30% clipped",
     ]
     with pytest.raises(UsageError, match="--quality"):
-        trials(IspTrials(quality="high"))
+        trials(IspTrials(quality="high"), TASK.networks["narrow"])

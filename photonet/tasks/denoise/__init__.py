@@ -2,8 +2,9 @@
 
 from collections.abc import Sequence
 
+from photonet.color import ColorState
 from photonet.engine.classical import classical_denoisers
-from photonet.engine.task import Prepared, Runner, Task, Trial
+from photonet.engine.task import Network, Prepared, Runner, Task, Trial
 from photonet.errors import UsageError
 from photonet.photo import Photo
 from photonet.tasks.denoise import display, raw
@@ -13,7 +14,7 @@ SUMMARY = "Remove noise from photographs, as much as there is."
 
 
 def choose(photos: Sequence[Photo], options: DenoiseOptions) -> str:
-    """Mosaics are denoised as they are; X-Trans, and all that has three colors in a pixel, as display pictures."""
+    """Bayer mosaics as they are; X-Trans and linear DNGs as camera RGB, by the network for display pictures."""
     return "raw-unet" if raw.can_take(photos[0]) else "unet"
 
 
@@ -22,9 +23,9 @@ def prepare(photos: Sequence[Photo], options: DenoiseOptions, runner: Runner) ->
     return (raw if runner.network in raw.DOMAINS else display).prepare(photos, options, runner)
 
 
-def trials(options: DenoiseTrials) -> list[Trial]:
-    """The conditions that `photonet eval denoise` measures."""
-    if options.raw:
+def trials(options: DenoiseTrials, network: Network) -> list[Trial]:
+    """The conditions that `photonet eval denoise` measures; networks for mosaics know only RAW."""
+    if options.raw or network.expects == ColorState.MOSAIC:
         return [raw.raw_trial(name, shot, options.told) for name, shot in raw.SHOT_LEVELS.items()]
     try:
         sigmas = [float(text) for text in options.sigma.split(",") if text.strip()]
@@ -52,5 +53,7 @@ TASK = Task(
     trials=trials,
     baselines=classical_denoisers,
     judge=display.judge,
-    protocol="RGB PSNR, peak 1, output clipped to 0..1, no border; SSIM with a Gaussian window, 11 and sigma 1.5",
+    raw_suffix=".dng",
+    protocol="RGB PSNR, peak 1, output clipped to 0..1, no border; SSIM with a Gaussian window, 11 and sigma 1.5; "
+    "RAW is shown by `photonet develop`, and where it says so measured as mosaic, not clipped",
 )

@@ -132,7 +132,9 @@ def prepare(photos: Sequence[Photo], options: DenoiseOptions, runner: Runner) ->
     """The noise level of the picture, once; then windows of picture and map."""
     photo = photos[0]
     if options.noise != "auto":
-        raise UsageError("shot and read noise are of mosaics", "--noise", "tell --sigma, or leave --net out")
+        raise UsageError(
+            "shot and read noise are for Bayer mosaics and their network", "--noise", "tell --sigma instead"
+        )
     picture = runner.picture(photo, runner.network)
     if runner.network.startswith("dncnn"):
         if options.sigma != "auto":

@@ -23,7 +23,11 @@ class DenoiseOptions(Options):
     @field_validator("noise", mode="before")
     @classmethod
     def _two_numbers(cls, value: Any) -> Any:
-        return value.split(",") if isinstance(value, str) and value != "auto" else value
+        if not isinstance(value, str) or value == "auto":
+            return value
+        if value.count(",") != 1:
+            raise ValueError("write SHOT,READ, as in 1e-3,2e-6")
+        return value.split(",")
 
     @field_validator("noise")
     @classmethod
@@ -46,4 +50,6 @@ class DenoiseTrials(Options):
     sigma: str = Field("15,25,50", description="Levels of white Gaussian noise, separated by commas; empty for none.")
     camera: bool = Field(False, description="Also camera grain at three strengths, compressed as JPEG.")
     told: bool = Field(False, description="Tell the network the noise (but of camera grain) instead of estimating it.")
-    raw: bool = Field(False, description="Instead of all that: mosaics with the noise of three ISO speeds.")
+    raw: bool = Field(
+        False, description="Instead of white noise and grain: mosaics with the noise of three ISO speeds."
+    )

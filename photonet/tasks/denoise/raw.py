@@ -1,6 +1,6 @@
 """RAW pictures: mosaics denoised before anything else is done to them."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -11,10 +11,11 @@ from torch import Generator, Tensor, nn
 
 from photonet.camera import process
 from photonet.camera.estimate import estimate_shot_read
-from photonet.camera.mosaic import BAYER, mosaic
+from photonet.camera.mosaic import BAYER, FLIPS_TO_RGGB, bayer_phase, mosaic
 from photonet.camera.noise import soften, uniform, white
 from photonet.camera.sensor import (
     HIGH_ISO_CAMERAS,
+    LEAST_VARIANCE,
     ShotRead,
     add_high_iso,
     add_shot_read,
@@ -35,10 +36,10 @@ from photonet.nets.unet import DenoisingUNet
 from photonet.photo import Photo, Sensor
 from photonet.tasks.denoise.options import DenoiseOptions
 
+DISPLAY = (ColorState.SRGB, 3)  # of the photos that training pairs and trials are made from
 RGGB = BAYER["RGGB"]  # all that the networks know: other phases are turned into it
-FLIPS: Mapping[str, tuple[int, ...]] = {"RGGB": (), "GRBG": (-1,), "GBRG": (-2,), "BGGR": (-2, -1)}
 SHOT_LEVELS = {"low": 3e-4, "middle": 1.5e-3, "high": 8e-3}  # shot variance of the trials, by ISO speed
-PROFILE_ERROR = 0.15  # standard deviation of the logarithm of what the networks are told in training
+LEAST_READ = 0.3  # of the read variance that cameras have at a shot variance: networks know no sensor with less
 DARKEST_EXPOSURE = 3.0  # stops
 HIGH_ISO_WHITE = 15_871.0  # digital numbers between black and white of a sensor of 14 bits
 MOST_SITES = 8_000_000  # that the noise is estimated from
@@ -53,6 +54,8 @@ class RawTraining(Options):
         halved: share of batches whose photos are halved in size first, which hides their own noise and compression.
         underexposed: share of pictures that are up to three stops darker.
         high_iso: share of batches with the noise of real cameras at high ISO: rows, heavy tails.
+        saturates: share of pictures whose noise is cut off at white.
+        told_error: standard deviation of the logarithm of the noise that the network is told, against the true one.
         defects: share of sites that are stuck at any value, in every third picture at most.
     """
 
@@ -60,17 +63,33 @@ class RawTraining(Options):
     halved: float = Field(0.5, ge=0, le=1)
     underexposed: float = Field(0.2, ge=0, le=1)
     high_iso: float = Field(0.2, ge=0, le=1)
+    saturates: float = Field(0.5, ge=0, le=1)
+    told_error: float = Field(0.15, ge=0)
     defects: float = Field(3e-4, ge=0, le=1)
+
+
+class PublishedTraining(RawTraining):
+    """The noise and the photos of Brooks et al., CVPR 2019, section 3."""
+
+    shot: tuple[float, float] = (1e-4, 0.012)
+    halved: float = 1.0
+    underexposed: float = 0.0
+    high_iso: float = 0.0
+    saturates: float = 0.0
+    told_error: float = 0.0
+    defects: float = 0.0
 
 
 class Domain(NamedTuple):
     """What a network sees of a mosaic.
 
     Args:
-        enter: sites B 1 H W and their noise → `input` and the network's maps, by name.
+        map: name of the network's map.
+        enter: sites B 1 H W and their noise → `input` and the map, by name.
         leave: the network's output, and the noise → sites.
     """
 
+    map: str
     enter: Callable[[Tensor, ShotRead], Batch]
     leave: Callable[[Tensor, ShotRead], Tensor]
 
@@ -80,25 +99,23 @@ def _enter_stabilized(sites: Tensor, noise: ShotRead) -> Batch:
     return {"input": stabilize(sites, noise), "noise_map": deviation}
 
 
-STABILIZED = Domain(_enter_stabilized, unstabilize)
-LINEAR = Domain(lambda sites, noise: {"input": sites, "variance": variance(sites, noise)}, lambda output, noise: output)
+STABILIZED = Domain("noise_map", _enter_stabilized, unstabilize)
+LINEAR = Domain(
+    "variance", lambda sites, noise: {"input": sites, "variance": variance(sites, noise)}, lambda output, noise: output
+)
 DOMAINS = {"raw-unet": STABILIZED, "raw-brooks": LINEAR}
 
 
 def can_take(photo: Photo) -> bool:
     """Whether a photo is a Bayer mosaic."""
-    return photo.state == ColorState.MOSAIC and photo.sensor is not None and _phase(photo.sensor) is not None
-
-
-def _phase(sensor: Sensor) -> str | None:
-    return next((name for name, cfa in BAYER.items() if np.array_equal(cfa, sensor.cfa)), None)
+    return photo.state == ColorState.MOSAIC and photo.sensor is not None and bayer_phase(photo.sensor.cfa) is not None
 
 
 def noise_in(photo: Photo, options: DenoiseOptions) -> tuple[ShotRead, str]:
     """Shot and read noise, and who says so: the user, the file, or an estimate.
 
     Raises:
-        UsageError: the picture is too small, or has nothing flat, to estimate it from.
+        UsageError: the picture is too small, or too much of it is clipped, to estimate it from.
     """
     assert photo.sensor is not None
     if options.noise != "auto":
@@ -108,10 +125,15 @@ def noise_in(photo: Photo, options: DenoiseOptions) -> tuple[ShotRead, str]:
     rows = max(MOST_SITES // photo.width // STRIP, 1)
     starts = np.linspace(0, max(photo.height - STRIP, 0), rows).astype(int) // STRIP * STRIP
     strips = [photo.pixels[start : start + STRIP, :, 0] for start in dict.fromkeys(starts.tolist())]
-    fit = estimate_shot_read(torch.from_numpy(np.concatenate(strips)), len(photo.sensor.cfa))
+    sites = np.concatenate(strips).astype(np.float32) / photo.full_scale
+    fit = estimate_shot_read(torch.from_numpy(sites), len(photo.sensor.cfa))
     if fit is None:
-        raise UsageError("too small to estimate its noise", photo.meta.source or "", "tell it with --noise SHOT,READ")
-    return _of_floats(fit.shot, fit.read), "estimated" if fit.read_is_sure else "estimated, read noise unsure"
+        what = "too small, or too much of it clipped, to estimate its noise"
+        raise UsageError(what, photo.meta.source or "", "tell it with --noise SHOT,READ")
+    if fit.read_is_sure:
+        return _of_floats(fit.shot, fit.read), "estimated"
+    usual = read_at(torch.tensor(max(fit.shot, LEAST_VARIANCE))).item()
+    return _of_floats(fit.shot, max(fit.read, usual)), "estimated, but read noise assumed"
 
 
 def _of_floats(shot: float, read: float) -> ShotRead:
@@ -124,12 +146,14 @@ def prepare(photos: Sequence[Photo], options: DenoiseOptions, runner: Runner) ->
     if options.sigma != "auto":
         fix = "leave it out, tell --noise SHOT,READ, or denoise the developed picture with --net unet"
         raise UsageError("the noise of a RAW picture is no single level", "--sigma", fix)
-    phase = _phase(photo.sensor) if photo.sensor is not None else None
+    phase = bayer_phase(photo.sensor.cfa) if photo.sensor is not None else None
     if phase is None:
-        raise UsageError("not a Bayer mosaic", "--net", "leave it out: it is denoised after development")
-    flips, domain = FLIPS[phase], DOMAINS[runner.network]
+        what = f"{runner.network} is for Bayer mosaics, and this is none"
+        raise UsageError(what, photo.meta.source or "", "leave --net out: another network takes it")
+    flips, domain = FLIPS_TO_RGGB[phase], DOMAINS[runner.network]
     picture = runner.picture(photo, runner.network)
-    noise, origin = noise_in(photo, options)
+    found, origin = noise_in(photo, options)
+    noise = ShotRead(found.shot, torch.maximum(found.read, LEAST_READ * read_at(found.shot.clamp_min(LEAST_VARIANCE))))
 
     def inputs(window: Window) -> tuple[Tensor, ...]:
         return tuple(domain.enter(picture(window).flip(flips), noise).values())
@@ -138,14 +162,12 @@ def prepare(photos: Sequence[Photo], options: DenoiseOptions, runner: Runner) ->
         on_device = ShotRead(*(level.to(output.device) for level in noise))
         return domain.leave(output, on_device).flip(flips)
 
-    shot, read = (float(f"{level.item():.3g}") for level in noise)
+    shot, read = (float(f"{level.item():.3g}") for level in found)
     return Prepared(inputs, {"shot": shot, "read": read, "levels": origin}, finish=finish)
 
 
 def _spoil(batch: Batch, generator: Generator, options: RawTraining) -> tuple[Tensor, Tensor, ShotRead, Camera]:
     """Clean display pictures, B 3 H W → noisy and clean mosaics B 1 H/2 W/2, the noise as it is told, the camera."""
-    if "input" in batch:
-        raise UsageError("RAW networks learn from clean photos only", "--pairs", "give --photos DIR")
     display = batch["target"]
     height, width = (side // 2 for side in display.shape[-2:])
     count = len(display)
@@ -161,12 +183,12 @@ def _spoil(batch: Batch, generator: Generator, options: RawTraining) -> tuple[Te
     dark = 2 ** -torch.where(uniform(count, 0, 1, generator) < options.underexposed, stops, 0)
     clean = mosaic(light, RGGB) * dark.view(-1, 1, 1, 1)
     noisy, noise = _with_noise(clean, generator, options)
-    saturates = uniform(count, 0, 1, generator).view(-1, 1, 1, 1) < 0.5
+    saturates = uniform(count, 0, 1, generator).view(-1, 1, 1, 1) < options.saturates
     noisy = torch.where(saturates, noisy.clamp_max(1), noisy)
     rate = options.defects * (3 * uniform(count, 0, 1, generator) - 2).clamp_min(0)
     broken = uniform(noisy.numel(), 0, 1, generator).view_as(noisy) < rate.view(-1, 1, 1, 1)
     noisy = torch.where(broken, uniform(noisy.numel(), 0, 1, generator).view_as(noisy), noisy)
-    errors = (PROFILE_ERROR * white((2, count), generator)).exp()
+    errors = (options.told_error * white((2, count), generator)).exp()
     told = ShotRead(noise.shot * errors[0], noise.read * errors[1].square())
     return noisy, clean, told, Camera(camera.gains / dark[:, None], camera.matrix)
 
@@ -214,11 +236,11 @@ def published_loss(net: nn.Module, batch: Batch, progress: float) -> dict[str, T
     return {"loss": (shown[0] - shown[1]).abs().mean()}
 
 
-def score_in(domain: Domain, map_name: str) -> Callable[[nn.Module, Batch], Tensor]:
+def score_in(domain: Domain) -> Callable[[nn.Module, Batch], Tensor]:
     """`Network.score`: decibels after development."""
 
     def score(net: nn.Module, batch: Batch) -> Tensor:
-        output = net(batch["input"], batch[map_name]).float()
+        output = net(batch["input"], batch[domain.map]).float()
         return decibels(*(srgb_encode(_developed(domain, values, batch)) for values in (output, batch["target"])))
 
     return score
@@ -249,7 +271,7 @@ def raw_trial(name: str, shot: float, told: bool) -> Trial:
         recorded = [one[0].permute(1, 2, 0).contiguous().numpy() for one in (noisy, sites)]
         return tuple(Photo(pixels, ColorState.MOSAIC, sensor=sensor) for pixels in recorded)  # type: ignore[return-value]
 
-    return Trial(f"{name} ISO", degrade)
+    return Trial(f"{name} ISO, shot {shot:g}{', told' if told else ''}", degrade, developed=True)
 
 
 RAW_UNET = Network(
@@ -261,11 +283,13 @@ RAW_UNET = Network(
     returns=ColorState.MOSAIC,
     channels=1,
     maps=("noise_map",),
+    reads=DISPLAY,
+    pairs=False,
     crop_multiple=16,
     training=RawTraining,
     pair=pair_in(STABILIZED),
     loss=developed_loss,
-    score=score_in(STABILIZED, "noise_map"),
+    score=score_in(STABILIZED),
 )
 
 RAW_BROOKS = Network(
@@ -277,9 +301,11 @@ RAW_BROOKS = Network(
     returns=ColorState.MOSAIC,
     channels=1,
     maps=("variance",),
+    reads=DISPLAY,
+    pairs=False,
     crop_multiple=64,
-    training=RawTraining,
+    training=PublishedTraining,
     pair=pair_in(LINEAR),
     loss=published_loss,
-    score=score_in(LINEAR, "variance"),
+    score=score_in(LINEAR),
 )
