@@ -149,6 +149,7 @@ def evaluate(
 
     What a sensor recorded is measured after its development; what stays a mosaic also before, as a trial of its own.
     """
+    takes_display = engine.net is None or engine.task.networks[engine.net].expects not in SENSOR_STATES
     for case in cases:
         if case.trial.through is not None:
             yield from _there_and_back(engine, case, case.trial.through, make_options)
@@ -157,7 +158,7 @@ def evaluate(
         yield from _rows(case, "input", case.degraded, 0.0)
         result, seconds = _timed(engine, case, case.degraded, make_options(case.trial.options))
         yield from _rows(case, result.network, result.photo, seconds, engine.task.judge(result.notes, noisy, clean))
-        if case.trial.developed:
+        if case.trial.developed and takes_display:
             result, seconds = _timed(engine, case, Photo(noisy), make_options(case.trial.options))
             yield _row(case, f"{result.network}, developed", result.photo.pixels, clean, seconds)
         for name, method in baselines.items():

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from running import Command, picture
+from running import Command, picture, refused, wedge
 
 from photonet.engine import checkpoint
 from photonet.tasks import get_task
@@ -106,3 +106,38 @@ class TestEval:
         done = photonet("eval", "denoise", *flags)
         assert (done.code, done.stdout) == (code, b"")
         assert word in done.err
+
+
+@pytest.mark.parametrize(
+    ("flags", "methods"),
+    [
+        (["--raw", "--told"], {"input", "raw-unet", "unet, developed"}),
+        (["--net", "raw-unet", "--told"], {"input", "raw-unet"}),
+        (["--raw", "--told", "--net", "unet"], {"input", "unet", "unet, developed"}),
+    ],
+)
+def test_raw(photonet: Command, tmp_path: Path, flags: list[str], methods: set[str]):
+    picture(tmp_path / "data" / "a.png", 64, 96)
+    done = photonet("eval", "denoise", "--data", tmp_path / "data", "--json", *flags)
+    assert done.code == 0, done.err
+    means = done.records[0]["means"]
+    assert {mean["method"] for mean in means} >= methods
+    assert len({mean["trial"] for mean in means if "RAW" not in mean["trial"]}) == 3
+    recorded = [mean for mean in means if "RAW" in mean["trial"]]
+    assert {mean["method"] for mean in recorded} == {"input", *(m for m in methods if m == "raw-unet")}
+    assert all(mean["ssim"] is None for mean in recorded)
+
+
+def test_error_names_the_picture(photonet: Command, tmp_path: Path):
+    picture(tmp_path / "data" / "tiny.png")
+    done = photonet("eval", "denoise", "--data", tmp_path / "data", "--raw")
+    refused(done, 2, "tiny.png", "too small")
+
+
+def test_pairs_of_raw_files(photonet: Command, tmp_path: Path):
+    for folder in ("noisy", "clean"):
+        (tmp_path / folder).mkdir()
+        wedge(tmp_path / folder / "a.dng", noise=(1e-3, 1e-6))
+    done = photonet("eval", "denoise", "--pairs", tmp_path / "noisy", tmp_path / "clean", "--json")
+    assert done.code == 0, done.err
+    assert "raw-unet" in {mean["method"] for mean in done.records[0]["means"]}

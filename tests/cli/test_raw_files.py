@@ -8,8 +8,8 @@ import tifffile
 from running import Command, picture, pixels, refused, wedge
 
 from photonet.camera.mosaic import XTRANS
-from photonet.color import ColorState
-from photonet.io import read, read_note
+from photonet.color import ColorState, srgb_encode
+from photonet.io import read, read_note, write
 
 
 @pytest.fixture
@@ -88,3 +88,37 @@ def test_wrong_use(photonet: Command, raw: Path, tmp_path: Path):
     )
     refused(photonet("denoise", picture(tmp_path / "r.png"), "-o", out), 2, "a.dng")
     assert not out.exists()
+
+
+def test_a_folder_of_raw_files_becomes_dngs(photonet: Command, small_weights: dict[str, Path], tmp_path: Path):
+    """Beside other pictures, which keep their format; named weights of both kinds serve both."""
+    wedge_path = tmp_path / "in" / "a.dng"
+    wedge_path.parent.mkdir()
+    wedge(wedge_path, noise=(2e-3, 1e-5))
+    picture(tmp_path / "in" / "b.png")
+    named = ["--weights", small_weights["unet"], "--weights", small_weights["raw-unet"]]
+    done = photonet("denoise", tmp_path / "in", "-o", tmp_path / "out", "--json", *named)
+    assert done.code == 0, done.err
+    assert {Path(r["output"]).name: r["network"] for r in done.records} == {"a.dng": "raw-unet", "b.png": "unet"}
+    plan = photonet("denoise", tmp_path / "in", "-o", tmp_path / "other", "--dry-run", "--json").records
+    assert [Path(record["output"]).name for record in plan] == ["a.dng", "b.png"]
+
+
+def test_linear_formats_get_linear_light(photonet: Command, raw: Path, tmp_path: Path):
+    """No tone curve in an EXR: what it holds is what `develop --no-curve` shows, before the sRGB curve."""
+    for command, out, flags in (("denoise", "a.exr", ["--strength", "0"]), ("develop", "b.tif", ["--no-curve"])):
+        assert photonet(command, raw, "-o", tmp_path / out, *flags).code == 0
+    light, shown = read(tmp_path / "a.exr"), read(tmp_path / "b.tif")
+    assert light.state == ColorState.LINEAR
+    np.testing.assert_allclose(srgb_encode(light.pixels.clip(0, 1)), shown.pixels / 65535, atol=2e-3)
+
+
+def test_saturated_highlights_stay(photonet: Command, tmp_path: Path):
+    """Camera RGB at its white level comes back as it was, whatever the network makes of it."""
+    path = wedge(tmp_path / "a.dng", cfa=XTRANS)
+    photo = read(path)
+    photo.pixels[8:24, 12:36] = 1
+    write(photo, path, overwrite=True)
+    assert photonet("denoise", path, "-o", tmp_path / "b.dng").code == 0
+    inside = read(tmp_path / "b.dng").pixels[12:20, 18:30]
+    np.testing.assert_allclose(inside, 1, atol=1e-3)
