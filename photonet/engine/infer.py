@@ -20,7 +20,7 @@ from photonet.engine.canvas import Canvas, picture_of
 from photonet.engine.checkpoint import Card
 from photonet.engine.develop import decoded, encoded, for_network
 from photonet.engine.device import Device, is_out_of_memory
-from photonet.engine.task import Network, Task, Tiling, Window
+from photonet.engine.task import Network, Task, Tiling, Window, apply
 from photonet.engine.tiles import Tile, halo, plan_tiles, round_up
 from photonet.errors import DeviceError, PhotonetError, UsageError, WeightsError
 from photonet.io import with_note
@@ -57,9 +57,7 @@ class Loaded:
         """The beginning of the weights' digest; empty for a module that came from no file."""
         return self.card.digest[:DIGEST_CHARS]
 
-    def __call__(
-        self, tensors: Sequence[Tensor], call: Callable[..., Tensor] = lambda network, *inputs: network(*inputs)
-    ) -> tuple[Tensor, bool]:
+    def __call__(self, tensors: Sequence[Tensor], call: Callable[..., Tensor] = apply) -> tuple[Tensor, bool]:
         """The output in float32, and whether it had to be run again in float32 because it was not finite."""
         moved = [_to_device(tensor, self.device.device) for tensor in tensors]
         output = call(self.module, *moved).float()

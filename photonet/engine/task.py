@@ -48,6 +48,12 @@ class Window:
 Inputs = Callable[[Window], tuple[Tensor, ...]]
 
 
+def apply(network: nn.Module, *tensors: Tensor) -> Tensor:
+    """The network's output, as most jobs want it."""
+    output: Tensor = network(*tensors)
+    return output
+
+
 @dataclass(frozen=True)
 class Prepared:
     """What a job must know once, and how its tensors are made window by window.
@@ -63,7 +69,7 @@ class Prepared:
 
     inputs: Inputs
     notes: Mapping[str, Any] = field(default_factory=dict)
-    call: Callable[..., Tensor] = lambda network, *tensors: network(*tensors)
+    call: Callable[..., Tensor] = apply
     finish: Callable[[Tensor], Tensor] = lambda output: output
     complete: Callable[[Photo], Photo] = lambda photo: photo
     marks: Mapping[str, str] = field(default_factory=dict)
