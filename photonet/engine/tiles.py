@@ -80,7 +80,7 @@ def _grown(start: int, length: int, margin: int, limit: int, stride: int) -> tup
 
 
 def read_window(pixels: np.ndarray, window: Window) -> np.ndarray:
-    """H W C of a window; beyond the border the picture is reflected, or replicated where it is too small for that."""
+    """H W C of a window; beyond the border the picture is reflected, as often as it takes: a mosaic stays one."""
     height, width = pixels.shape[:2]
     bottom, right = window.top + window.height, window.left + window.width
     if bottom <= height and right <= width:
@@ -93,10 +93,9 @@ def read_window(pixels: np.ndarray, window: Window) -> np.ndarray:
 
 
 def _reflected(start: int, stop: int, length: int) -> np.ndarray:
-    index = np.arange(start, stop)
-    missing = max(stop - length, 0)
-    mirrored = 2 * (length - 1) - index if missing < length else np.full_like(index, length - 1)
-    return np.where(index < length, index, mirrored)
+    period = max(2 * (length - 1), 1)
+    index = np.arange(start, stop) % period
+    return np.minimum(index, period - index) if length > 1 else index
 
 
 def magnify_window(cells: Tensor, cell: int, window: Window) -> Tensor:
