@@ -5,6 +5,8 @@ Pictures are B 3 H W, 1.0 = white; nothing is clipped but where it is said.
 Source: Brooks et al., "Unprocessing Images for Learned Raw Denoising", CVPR 2019, section 3 (gamma, smooth step).
 """
 
+from collections.abc import Callable
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -47,7 +49,14 @@ def tone_curve(display: Tensor) -> Tensor:
     return display * display * (3 - 2 * display)
 
 
-def mosaic_to_linear(sites: Tensor, cfa: np.ndarray, gains: Tensor, matrix: Tensor, clip: bool = True) -> Tensor:
+def mosaic_to_linear(
+    sites: Tensor,
+    cfa: np.ndarray,
+    gains: Tensor,
+    matrix: Tensor,
+    clip: bool = True,
+    interpolate: Callable[[Tensor, np.ndarray], Tensor] = demosaic,
+) -> Tensor:
     """Linear sRGB of a mosaic: white balance, demosaicing, color matrix.
 
     What white balance lifts above the white level is clipped there, if at all. With gains of at least 1, which never
@@ -58,13 +67,14 @@ def mosaic_to_linear(sites: Tensor, cfa: np.ndarray, gains: Tensor, matrix: Tens
         cfa: filter array.
         gains: B 3, or 3.
         matrix: B 3 3, or 3 3, camera RGB to linear sRGB.
+        interpolate: `demosaic`, or `demosaic_finely`.
 
     Returns:
         B 3 H W, not clipped below 0.
     """
     by_site = gains.to(sites)[..., colors_of(cfa, sites.shape[-2:], sites.device)]
     balanced = sites * (by_site[:, None] if gains.ndim == 2 else by_site)
-    return color_matrix(demosaic(balanced.clamp_max(1) if clip else balanced, cfa), matrix.to(sites))
+    return color_matrix(interpolate(balanced.clamp_max(1) if clip else balanced, cfa), matrix.to(sites))
 
 
 def camera_to_linear(camera: Tensor, gains: Tensor, matrix: Tensor, clip: bool = True) -> Tensor:

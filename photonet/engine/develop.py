@@ -11,7 +11,7 @@ from pydantic import Field, field_validator
 from torch import Tensor
 
 from photonet.camera import process
-from photonet.camera.mosaic import GREEN, mosaic
+from photonet.camera.mosaic import GREEN, demosaic_finely, mosaic
 from photonet.color import SENSOR_STATES, ColorState, srgb_decode, srgb_encode
 from photonet.engine.options import Options
 from photonet.errors import UsageError
@@ -165,7 +165,7 @@ def _by_bands(
         band = np.ascontiguousarray(photo.pixels[first : min(bottom + MARGIN, photo.height)], np.float32)
         values = torch.from_numpy(band).permute(2, 0, 1)[None] / photo.full_scale
         if photo.state == ColorState.MOSAIC:
-            light = process.mosaic_to_linear(values, sensor.cfa, gains, to_color, clip)
+            light = process.mosaic_to_linear(values, sensor.cfa, gains, to_color, clip, demosaic_finely)
         else:
             light = process.camera_to_linear(values, gains, to_color, clip)
         shown = render(light)[0].permute(1, 2, 0)[top - first : bottom - first] * white

@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 import torch
+from skimage import data
 
-from photonet.camera.mosaic import BAYER, XTRANS, colors_of, demosaic, mosaic, pack, shifted, unpack
+from photonet.camera.mosaic import BAYER, XTRANS, colors_of, demosaic, demosaic_finely, mosaic, pack, shifted, unpack
 
 ARRAYS = {**BAYER, "X-Trans": XTRANS}
 every_array = pytest.mark.parametrize("cfa", ARRAYS.values(), ids=ARRAYS.keys())
@@ -89,3 +90,25 @@ def test_packed_planes_have_one_color_each():
 def test_gradient(cfa):
     sites = torch.rand(1, 1, 6, 6, generator=torch.Generator().manual_seed(0), dtype=torch.float64, requires_grad=True)
     assert torch.autograd.gradcheck(lambda x: demosaic(x, cfa), sites)
+
+
+@pytest.mark.parametrize("cfa", [*BAYER.values(), XTRANS, np.roll(XTRANS, 2, 0)], ids=[*BAYER, "X-Trans", "shifted"])
+def test_fine_demosaicing(cfa):
+    """Known values stay, gray stays gray, and a real picture comes closer."""
+    picture = torch.from_numpy(data.astronaut()[100:196, 150:262].copy()).permute(2, 0, 1)[None] / 255
+    sites = mosaic(picture, cfa)
+    fine = demosaic_finely(sites, cfa)
+    torch.testing.assert_close(mosaic(fine, cfa), sites, atol=1e-6, rtol=0)
+    errors = [(result - picture).square().mean() for result in (demosaic(sites, cfa), fine)]
+    assert errors[1] < 0.75 * errors[0]
+    gray = torch.full((2, 1, 18, 24), 0.4)
+    torch.testing.assert_close(demosaic_finely(gray, cfa), gray.expand(-1, 3, -1, -1))
+
+
+def test_fine_demosaicing_by_hand():
+    """One red site on black: its neighbors get no red, as most differences around them are 0."""
+    sites = torch.zeros(1, 1, 12, 12)
+    sites[0, 0, 4, 4] = 1
+    fine = demosaic_finely(sites, BAYER["RGGB"])
+    assert fine[0, :, 4, 4].tolist() == [1, 1, 1]  # the difference to green is 0 there too: a white spot
+    assert fine.sum() == 3
