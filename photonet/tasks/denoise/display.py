@@ -33,7 +33,6 @@ MAP_ERROR = 0.15  # the denoiser learns with a map that is wrong by up to this s
 # of camera grain the map may miss this share: real grain looks more like texture than any that is made, is estimated
 # too low, and a denoiser that trusts its map leaves it in the picture
 GRAIN_MISSED = 0.5
-BLUR = (0.4, 1.5)  # pixels, of the photos that get camera grain, before they are magnified
 CAMERA_LEVELS = {"weak": 3.0, "middle": 6.0, "strong": 12.0}  # luma grain of the trials, on the scale of 0 to 255
 
 
@@ -45,6 +44,7 @@ class DenoiseTraining(Options):
         skew: exponent of the uniform number that the level is drawn with: above 1, weak noise comes more often.
         camera: share of pictures with camera grain and JPEG compression instead.
         grain: (lowest, highest) luma level of that grain on the scale of 0 to 255.
+        blur: (least, most) in pixels, of the photos that get it: takes away the grain that they have themselves.
         gray: share of pictures turned to gray.
     """
 
@@ -52,6 +52,7 @@ class DenoiseTraining(Options):
     skew: float = Field(1.0, gt=0)
     camera: float = Field(0.5, ge=0, le=1)
     grain: tuple[float, float] = (1.0, 20.0)
+    blur: tuple[float, float] = (0.25, 1.3)
     gray: float = Field(0.06, ge=0, le=1)
 
 
@@ -66,7 +67,7 @@ def add_noise(batch: Batch, generator: Generator, options: DenoiseTraining) -> B
         return _with_map(batch["input"], clean, 0, generator)
     cameras = round(len(clean) * options.camera) if clean.shape[1] == 3 else 0
     magnification = uniform(cameras, 0, 2, generator).clamp_min(1)  # half of them are as sharp as they came
-    photos = soften(clean[:cameras], uniform(cameras, *BLUR, generator), magnification).clamp(0, 1)
+    photos = soften(clean[:cameras], uniform(cameras, *options.blur, generator), magnification).clamp(0, 1)
     grain = draw_grain(cameras, options.grain[0] / 255, options.grain[1] / 255, generator)
     low, high = options.sigma
     share = uniform(len(clean) - cameras, 0, 1, generator) ** options.skew
