@@ -1,4 +1,4 @@
-"""The README's picture: a detail of a noisy sample beside what `photonet denoise` makes of it, twice enlarged.
+"""The README's pictures: details of noisy samples beside what `photonet denoise` makes of them, twice enlarged.
 
 python samples/make_figure.py
 """
@@ -8,20 +8,27 @@ from pathlib import Path
 import numpy as np
 
 import photonet
+from photonet.engine.develop import displayed
 from photonet.photo import Photo
 
 FOLDER = Path(__file__).parent
-TOP, LEFT, SIDE = 40, 110, 210  # the cat's eyes
+SIDE = 210
 ENLARGED = 2
+# noisy sample, figure, top and left of the detail
+FIGURES = (
+    ("cat-noisy.jpg", "cat-before-after.jpg", 40, 110),
+    ("coffee-noisy.dng", "coffee-before-after.jpg", 60, 170),
+)
 
 
 def main() -> None:
-    """Write `cat-before-after.jpg`."""
-    noisy = photonet.read(FOLDER / "cat-noisy.jpg")
-    clean = photonet.run("denoise", noisy)
-    details = [photo.pixels[TOP : TOP + SIDE, LEFT : LEFT + SIDE] for photo in (noisy, clean)]
-    figure = np.hstack(details).repeat(ENLARGED, 0).repeat(ENLARGED, 1)
-    photonet.write(Photo(figure), FOLDER / "cat-before-after.jpg", quality=90, overwrite=True)
+    """Write the figures."""
+    for sample, figure, top, left in FIGURES:
+        noisy = photonet.read(FOLDER / sample)
+        shown = (displayed(photo) for photo in (noisy, photonet.run("denoise", noisy)))
+        details = [photo.pixels[top : top + SIDE, left : left + SIDE] for photo in shown]
+        pixels = np.hstack(details).repeat(ENLARGED, 0).repeat(ENLARGED, 1)
+        photonet.write(Photo(pixels), FOLDER / figure, quality=90, overwrite=True)
 
 
 if __name__ == "__main__":
