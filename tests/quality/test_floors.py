@@ -67,7 +67,6 @@ ON_TEST_SETS: list[tuple[str, str, int, dict[str, Any], dict[str, float]]] = [
 # weights, trial options, floors by trial, on the clean samples
 ON_CLEAN: list[tuple[str, dict[str, Any], dict[str, float]]] = [
     ("denoise-raw-unet", {"raw": True, "told": True}, {"middle ISO, shot 0.0015, told": 35.09}),
-    ("isp-narrow", {"quality": "90"}, {"quality 90": 0.0, "quality 90, on the way": 0.0}),
 ]
 REAL_RAW = 11.8  # decibels that a real RAW file with more noise gains
 
