@@ -161,9 +161,11 @@ def two_way_loss(net: nn.Module, batch: Batch, progress: float) -> dict[str, Ten
     return {"loss": loss, "rendering": rendering.mean(), "recovered": recovered.mean()}
 
 
-def recovery(net: nn.Module, batch: Batch) -> Tensor:
-    """Decibels of the RAW that comes back."""
-    return decibels(net(_through_jpeg(net(batch["input"]), batch), backwards=True), batch["input"])
+def two_way_score(net: nn.Module, batch: Batch) -> Tensor:
+    """Mean of the rendering's decibels and those of the RAW that comes back: a flow that does nothing is good at one."""
+    rendered = net(batch["input"])
+    back = net(_through_jpeg(rendered, batch), backwards=True)
+    return (decibels(rendered, batch["target"]) + decibels(back, batch["input"])) / 2
 
 
 def camera_photo(clean: np.ndarray, number: int, clipped: float) -> Photo:
@@ -243,7 +245,7 @@ def flow(growth: int, summary: str) -> Network:
         training=IspTraining,
         pair=make_pair,
         loss=two_way_loss,
-        score=recovery,
+        score=two_way_score,
     )
 
 
