@@ -162,7 +162,7 @@ def two_way_loss(net: nn.Module, batch: Batch, progress: float) -> dict[str, Ten
 
 
 def two_way_score(net: nn.Module, batch: Batch) -> Tensor:
-    """Mean of the rendering's decibels and those of the RAW that comes back: a flow that does nothing is good at one."""
+    """Mean of the decibels of the rendering and of the RAW that comes back; a flow that does nothing has only these."""
     rendered = net(batch["input"])
     back = net(_through_jpeg(rendered, batch), backwards=True)
     return (decibels(rendered, batch["target"]) + decibels(back, batch["input"])) / 2
