@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tifffile
-from running import Command, picture, pixels, refused, wedge
+from running import SAMPLES, Command, picture, pixels, refused, wedge
 
 from photonet.camera.mosaic import XTRANS
 from photonet.color import ColorState, srgb_encode
@@ -122,3 +122,11 @@ def test_saturated_highlights_stay(photonet: Command, tmp_path: Path):
     assert photonet("denoise", path, "-o", tmp_path / "b.dng").code == 0
     inside = read(tmp_path / "b.dng").pixels[12:20, 18:30]
     np.testing.assert_allclose(inside, 1, atol=1e-3)
+
+
+def test_sample(photonet: Command, tmp_path: Path):
+    """The README's RAW workflow, on the RAW file that comes with the repository."""
+    done = photonet("denoise", SAMPLES / "coffee-noisy.dng", "-o", tmp_path / "coffee.dng", "--json")
+    assert (done.code, done.records[0]["levels"]) == (0, "from the file"), done.err
+    assert photonet("develop", tmp_path / "coffee.dng", "-o", tmp_path / "a.jpg", "--exposure", "0.5").code == 0
+    assert pixels(tmp_path / "a.jpg").shape == (400, 600, 3)
