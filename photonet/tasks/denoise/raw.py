@@ -1,7 +1,7 @@
 """RAW pictures: mosaics denoised before anything else is done to them."""
 
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -274,38 +274,39 @@ def raw_trial(name: str, shot: float, told: bool) -> Trial:
     return Trial(f"{name} ISO, shot {shot:g}{', told' if told else ''}", degrade, developed=True)
 
 
-RAW_UNET = Network(
+def for_mosaics(domain: Domain, **own: Any) -> Network:
+    """A network that takes and gives Bayer mosaics; what is its own comes by name."""
+    return Network(
+        expects=ColorState.MOSAIC,
+        returns=ColorState.MOSAIC,
+        channels=1,
+        maps=(domain.map,),
+        reads=DISPLAY,
+        pairs=False,
+        pair=pair_in(domain),
+        score=score_in(domain),
+        **own,
+    )
+
+
+RAW_UNET = for_mosaics(
+    STABILIZED,
     summary="U-Net on Bayer mosaics, told their noise, 1.9 M parameters",
     build=lambda config: DenoisingUNet(**config),
     config={"channels": 1, "widths": (48, 96, 192), "blocks": (1, 1, 2)},
     tiling=lambda net: Tiling(net.unet.stride, net.unet.radius, bytes_per_pixel=100),
-    expects=ColorState.MOSAIC,
-    returns=ColorState.MOSAIC,
-    channels=1,
-    maps=("noise_map",),
-    reads=DISPLAY,
-    pairs=False,
     crop_multiple=16,
     training=RawTraining,
-    pair=pair_in(STABILIZED),
     loss=developed_loss,
-    score=score_in(STABILIZED),
 )
 
-RAW_BROOKS = Network(
+RAW_BROOKS = for_mosaics(
+    LINEAR,
     summary="U-Net of Brooks et al. as published, on Bayer mosaics, 11.8 M parameters",
     build=lambda config: BrooksUNet(**config),
     config={"widths": (32, 64, 128, 256, 512)},
     tiling=lambda net: Tiling(net.stride, net.radius, bytes_per_pixel=200),
-    expects=ColorState.MOSAIC,
-    returns=ColorState.MOSAIC,
-    channels=1,
-    maps=("variance",),
-    reads=DISPLAY,
-    pairs=False,
     crop_multiple=64,
     training=PublishedTraining,
-    pair=pair_in(LINEAR),
     loss=published_loss,
-    score=score_in(LINEAR),
 )
