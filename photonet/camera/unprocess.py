@@ -5,12 +5,14 @@ Source: Brooks et al., "Unprocessing Images for Learned Raw Denoising", CVPR 201
 
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch import Generator, Tensor
 
 from photonet.camera import process
 from photonet.camera.noise import uniform
 from photonet.color import SRGB_TO_XYZ
+from photonet.photo import Sensor
 
 LEAST_GAIN = 0.4  # four standard deviations below the mean of the drawn gain, whose inverse would explode
 HIGHLIGHTS = 0.9  # gray level from which unbalancing lets the gains fade, so that white stays white
@@ -45,6 +47,24 @@ def draw_camera(batch: int, generator: Generator) -> Camera:
     red, blue = uniform(batch, 1.9, 2.4, generator), uniform(batch, 1.5, 1.9, generator)
     gains = torch.stack([red, torch.ones_like(red), blue], 1) * brightness[:, None]
     return Camera(gains, torch.linalg.inv(to_camera))
+
+
+def sensor_of(camera: Camera, cfa: np.ndarray, noise: tuple[float, float] | None = None) -> Sensor:
+    """The first camera of a batch as the sensor of a RAW picture with photonet's own levels.
+
+    Args:
+        cfa: filter array, or a single number for camera RGB.
+        noise: (shot, read) variances at white level 1.
+    """
+    red, green, blue = camera.gains[0].tolist()
+    return Sensor(
+        cfa=cfa,
+        black=np.zeros(cfa.shape),
+        white=1.0,
+        white_balance=(red / green, 1.0, blue / green),
+        xyz_to_camera=np.linalg.inv(np.array(SRGB_TO_XYZ) @ camera.matrix[0].double().numpy()),
+        noise=noise,
+    )
 
 
 def tone_curve(display: Tensor) -> Tensor:

@@ -12,9 +12,10 @@ from torch import Generator, Tensor, nn
 
 from photonet.camera import process, unprocess
 from photonet.camera.jpeg import SUBSAMPLING, fourier_round, jpeg
+from photonet.camera.mosaic import GREEN
 from photonet.camera.noise import uniform
-from photonet.camera.unprocess import draw_camera
-from photonet.color import SRGB_TO_XYZ, ColorState, srgb_decode, srgb_encode
+from photonet.camera.unprocess import draw_camera, sensor_of
+from photonet.color import ColorState, srgb_decode, srgb_encode
 from photonet.engine.data import Batch
 from photonet.engine.develop import PLAIN, decoded, develop, mosaiced
 from photonet.engine.task import Network, Options, Prepared, Runner, Task, Tiling, Trial, decibels
@@ -182,14 +183,7 @@ def camera_photo(clean: np.ndarray, number: int, clipped: float) -> Photo:
     if clipped:
         brightest = process.white_balance(sites, gains).amax(1)
         sites = (sites / torch.quantile(brightest, 1 - clipped)).clamp_max(1)
-    red, green, blue = gains[0].tolist()
-    sensor = Sensor(
-        cfa=np.array([[1]]),
-        black=np.zeros((1, 1)),
-        white=1.0,
-        white_balance=(red / green, 1.0, blue / green),
-        xyz_to_camera=np.linalg.inv(np.array(SRGB_TO_XYZ) @ camera.matrix[0].double().numpy()),
-    )
+    sensor = sensor_of(camera, np.array([[GREEN]]))
     return Photo(sites[0].permute(1, 2, 0).contiguous().numpy(), ColorState.CAMERA, sensor=sensor)
 
 

@@ -26,14 +26,14 @@ from photonet.camera.sensor import (
     unstabilize,
     variance,
 )
-from photonet.camera.unprocess import Camera, draw_camera, unprocess
-from photonet.color import SRGB_TO_XYZ, ColorState, srgb_encode
+from photonet.camera.unprocess import Camera, draw_camera, sensor_of, unprocess
+from photonet.color import ColorState, srgb_encode
 from photonet.engine.data import Batch
 from photonet.engine.task import Network, Options, Prepared, Runner, Tiling, Trial, Window, decibels, rms_error
 from photonet.errors import UsageError
 from photonet.nets.brooks import BrooksUNet
 from photonet.nets.unet import DenoisingUNet
-from photonet.photo import Photo, Sensor
+from photonet.photo import Photo
 from photonet.tasks.denoise.options import DenoiseOptions
 
 DISPLAY = (ColorState.SRGB, 3)  # of the photos that training pairs and trials are made from
@@ -259,15 +259,7 @@ def raw_trial(name: str, shot: float, told: bool) -> Trial:
         sites = mosaic(unprocess(torch.from_numpy(clean).permute(2, 0, 1)[None], camera), RGGB)
         noise = ShotRead(torch.tensor([shot]), read_at(torch.tensor([shot])))
         noisy = add_shot_read(sites, noise, generator)
-        red, green, blue = camera.gains[0].tolist()
-        sensor = Sensor(
-            cfa=RGGB,
-            black=np.zeros((2, 2)),
-            white=1.0,
-            white_balance=(red / green, 1.0, blue / green),
-            xyz_to_camera=np.linalg.inv(np.array(SRGB_TO_XYZ) @ camera.matrix[0].double().numpy()),
-            noise=(noise.shot.item(), noise.read.item()) if told else None,
-        )
+        sensor = sensor_of(camera, RGGB, (noise.shot.item(), noise.read.item()) if told else None)
         recorded = [one[0].permute(1, 2, 0).contiguous().numpy() for one in (noisy, sites)]
         return tuple(Photo(pixels, ColorState.MOSAIC, sensor=sensor) for pixels in recorded)  # type: ignore[return-value]
 
