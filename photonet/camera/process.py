@@ -6,6 +6,7 @@ Source: Brooks et al., "Unprocessing Images for Learned Raw Denoising", CVPR 201
 """
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -17,6 +18,8 @@ GAMMA = 2.2
 DARKEST = 1e-8  # below it the slope of a power curve is infinite
 # of `base_curve`: fitted to brightness quantiles of seven RAW files and of the JPEGs that their cameras put into them
 CONTRAST, SHADOWS = 1.25, 0.75
+TOE, KNEE = 0.01, 0.9  # of display values: between them `open_curve` is `base_curve`
+HEADROOM = 0.015  # how slowly `open_curve` rises above the knee: white becomes 0.98, a stop more 1
 
 
 def white_balance(camera: Tensor, gains: Tensor) -> Tensor:
@@ -106,3 +109,27 @@ def base_curve(display: Tensor, contrast: float = CONTRAST, shadows: float = SHA
     display = display.clamp(0, 1)
     bright, dark = display**contrast, shadows * (1 - display) ** contrast
     return bright / (bright + dark)
+
+
+def open_curve(display: Tensor) -> Tensor:
+    """`base_curve` without ends: a line below `TOE`, a logarithm above `KNEE`. It rises everywhere and clips nothing.
+
+    Args:
+        display: any shape, 1.0 = white, with what is darker than black and brighter than white.
+    """
+    toe, knee = curve_at(TOE), curve_at(KNEE)
+    above = HEADROOM * ((display - KNEE).clamp_min(0) * (knee.slope / HEADROOM)).log1p()
+    return base_curve(display.clamp(TOE, KNEE)) + above + (display - TOE).clamp_max(0) * (toe.level / TOE)
+
+
+class CurvePoint(NamedTuple):
+    """Value and slope of `base_curve`."""
+
+    level: float
+    slope: float
+
+
+def curve_at(display: float) -> CurvePoint:
+    """Value and slope of `base_curve`, between black and white."""
+    level = base_curve(torch.tensor(display, dtype=torch.float64)).item()
+    return CurvePoint(level, CONTRAST * level * (1 - level) / (display * (1 - display)))

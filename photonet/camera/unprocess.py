@@ -114,3 +114,12 @@ def unprocess(display: Tensor, camera: Camera) -> Tensor:
 def base_curve(display: Tensor, contrast: float = process.CONTRAST, shadows: float = process.SHADOWS) -> Tensor:
     """The inverse of `process.base_curve`."""
     return process.base_curve(display, 1 / contrast, shadows ** (-1 / contrast))
+
+
+def open_curve(display: Tensor) -> Tensor:
+    """The inverse of `process.open_curve`; it rises steeply beyond white."""
+    toe, knee = process.curve_at(process.TOE), process.curve_at(process.KNEE)
+    beyond = (display - knee.level).clamp_min(0) / process.HEADROOM
+    above = process.HEADROOM / knee.slope * beyond.expm1()
+    below = (display - toe.level).clamp_max(0) * (process.TOE / toe.level)
+    return base_curve(display.clamp(toe.level, knee.level)) + above + below

@@ -1,6 +1,7 @@
 """An invertible network: what it renders can be turned back, and its inverse is exact."""
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from photonet.nets.blocks import conv3x3
@@ -18,65 +19,72 @@ class InvertibleIsp(nn.Module):
     Args:
         steps: couplings, each behind a 1×1 convolution.
         growth: features of each layer of the dense blocks.
+        squeeze: side of the square of pixels that becomes one, with as many times the channels; 1 as published.
 
     Source: Xing, Qian and Chen, "Invertible Image Signal Processing", CVPR 2021, section 3.1. The output layers of the
     dense blocks begin near zero and the 1×1 convolutions as permutations that cancel out, so that an untrained flow
     changes little.
     """
 
-    def __init__(self, steps: int = 8, growth: int = 32) -> None:
+    def __init__(self, steps: int = 8, growth: int = 32, squeeze: int = 1) -> None:
         super().__init__()
         rest = {0: (), 1: (0,), 2: (1, -1)}[steps % COLORS]
-        self.steps = nn.ModuleList(_Step(growth, shift) for shift in (*[1] * (steps - len(rest)), *rest))
+        shifts = (*[1] * (steps - len(rest)), *rest)
+        self.squeeze = squeeze
+        self.steps = nn.ModuleList(_Step(squeeze**2, growth, shift) for shift in shifts)
 
     @property
     def radius(self) -> int:
         """How many pixels away an input pixel can change an output pixel, at most, in either direction."""
-        return 2 * (DENSE_LAYERS + 1) * len(self.steps)
+        return 2 * (DENSE_LAYERS + 1) * len(self.steps) * self.squeeze + self.squeeze - 1
 
     def forward(self, x: Tensor, backwards: bool = False) -> Tensor:
-        """B 3 H W to B 3 H W.
+        """B 3 H W to B 3 H W, H and W multiples of `squeeze`.
 
         Args:
             backwards: `inverse`, by this way, which all that wraps modules for a training knows.
         """
         if backwards:
             return self.inverse(x)
+        x = F.pixel_unshuffle(x, self.squeeze)
         for step in self.steps:
             x = step(x)
-        return x
+        return F.pixel_shuffle(x, self.squeeze)
 
     def inverse(self, y: Tensor) -> Tensor:
         """What `forward` made this of; in float32 to within 1e-4."""
+        y = F.pixel_unshuffle(y, self.squeeze)
         for step in reversed(self.steps):
             y = step.inverse(y)  # type: ignore[operator]
-        return y
+        return F.pixel_shuffle(y, self.squeeze)
 
 
 class _Step(nn.Module):
-    """A 1×1 convolution, then a coupling of the first channel with the other two.
+    """A 1×1 convolution, then a coupling of the first third of the channels with the others.
 
     Args:
+        third: channels.
         growth: features of each layer of the dense blocks.
-        shift: places that the channels move by at first.
+        shift: thirds that the channels move by at first.
     """
 
-    def __init__(self, growth: int, shift: int) -> None:
+    def __init__(self, third: int, growth: int, shift: int) -> None:
         super().__init__()
-        self.mix = InvertibleMatrix(torch.eye(COLORS).roll(shift, 0))
-        self.first = DenseBlock(2, 1, growth)
-        self.scale = DenseBlock(1, 2, growth)
-        self.shift = DenseBlock(1, 2, growth)
+        self.split = (third, 2 * third)
+        self.mix = InvertibleMatrix(torch.eye(COLORS * third).roll(shift * third, 0))
+        self.first = DenseBlock(2 * third, third, growth)
+        self.scale = DenseBlock(third, 2 * third, growth)
+        self.shift = DenseBlock(third, 2 * third, growth)
 
     def forward(self, x: Tensor) -> Tensor:
-        """B 3 H W to the same shape."""
-        one, two = _times(self.mix(), x).split((1, 2), 1)
+        """B 3·third H W to the same shape."""
+        one, two = _times(self.mix(), x).split(self.split, 1)
         one = one + self.first(two)
         return torch.cat([one, two * self._log_scale(one).exp() + self.shift(one)], 1)
 
     def inverse(self, y: Tensor) -> Tensor:
         """What `forward` made this of."""
-        one, two = y.split((1, 2), 1)
+        one, two = y.split(self.split, 1)
         two = (two - self.shift(one)) * (-self._log_scale(one)).exp()
         one = one - self.first(two)
         return _times(self.mix.inverse(), torch.cat([one, two], 1))

@@ -1,7 +1,7 @@
 """An ISP that runs backwards: RAW becomes a JPEG that can be turned into RAW again."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -29,6 +29,7 @@ NAME = "isp"
 GAMMA = 2.2  # of the values that RAW is compared in, as the paper does
 CLIPPED_SHARE = 0.3  # of the pixels, in the trials of highlights
 BRIGHTEST = 1.5  # stops that training pictures are brighter at most
+BRIGHTEST_VALUE = 2.0  # of an encoded scene: what a training believes to be even brighter counts as this
 
 
 class IspOptions(Options):
@@ -55,6 +56,20 @@ class IspTrials(Options):
     quality: str = Field("75,90,95", description="Of the JPEG in between, separated by commas.")
 
 
+def rendered(net: Callable[..., Tensor], scene: Tensor) -> Tensor:
+    """The flow renders what already is on the curve of the development: only what that clips is left for it to place.
+
+    Args:
+        scene: B 3 H W, values of `photonet.engine.develop.encoded`.
+    """
+    return net(process.open_curve(scene))
+
+
+def recovered(net: Callable[..., Tensor], picture: Tensor) -> Tensor:
+    """The inverse of `rendered`."""
+    return unprocess.open_curve(net(picture, backwards=True).float())
+
+
 def prepare(photos: Sequence[Photo], options: IspOptions, runner: Runner) -> Prepared:
     """A RAW picture to render, or a rendered one to turn back."""
     return _backwards(photos[0], runner) if options.inverse else _forwards(photos[0], runner)
@@ -66,7 +81,10 @@ def _forwards(photo: Photo, runner: Runner) -> Prepared:
         raise UsageError("only what a sensor recorded can be rendered", photo.meta.source or "", fix)
     picture, marks = runner.picture(photo, runner.network), {"Sensor": _described(photo.sensor, photo)}
     return Prepared(
-        lambda window: (picture(window),), complete=lambda result: replace(result, sensor=None), marks=marks
+        lambda window: (picture(window),),
+        call=rendered,
+        complete=lambda result: replace(result, sensor=None),
+        marks=marks,
     )
 
 
@@ -82,7 +100,7 @@ def _backwards(photo: Photo, runner: Runner) -> Prepared:
     picture = runner.picture(photo, runner.network)
     return Prepared(
         lambda window: (picture(window),),
-        call=lambda network, rendered: network(rendered, backwards=True),
+        call=recovered,
         complete=lambda result: mosaiced(decoded(replace(result, sensor=sensor))),
     )
 
@@ -145,8 +163,10 @@ def make_pair(batch: Batch, generator: Generator, options: IspTraining) -> Batch
     }
 
 
-def _through_jpeg(rendered: Tensor, batch: Batch) -> Tensor:
-    return jpeg(rendered.float(), batch["quality"], batch["subsampling"], fourier_round)
+def _both_ways(net: nn.Module, batch: Batch) -> tuple[Tensor, Tensor]:
+    """The rendering, and the scene that comes back from its JPEG."""
+    picture = rendered(net, batch["input"]).float()
+    return picture, recovered(net, jpeg(picture, batch["quality"], batch["subsampling"], fourier_round))
 
 
 def two_way_loss(net: nn.Module, batch: Batch, progress: float) -> dict[str, Tensor]:
@@ -154,19 +174,17 @@ def two_way_loss(net: nn.Module, batch: Batch, progress: float) -> dict[str, Ten
 
     Source: Xing et al., CVPR 2021, equation 6.
     """
-    rendered = net(batch["input"])
-    back = net(_through_jpeg(rendered, batch), backwards=True)
-    rendering = (rendered.float() - batch["target"]).abs().mean((1, 2, 3))
-    recovered = (back.float() - batch["input"]).abs().mean((1, 2, 3))
-    loss = (batch["weight"] * rendering + recovered).mean()
-    return {"loss": loss, "rendering": rendering.mean(), "recovered": recovered.mean()}
+    picture, back = _both_ways(net, batch)
+    rendering = (picture - batch["target"]).abs().mean((1, 2, 3))
+    recovery = (back.clamp_max(BRIGHTEST_VALUE) - batch["input"]).abs().mean((1, 2, 3))
+    loss = (batch["weight"] * rendering + recovery).mean()
+    return {"loss": loss, "rendering": rendering.mean(), "recovery": recovery.mean()}
 
 
 def two_way_score(net: nn.Module, batch: Batch) -> Tensor:
     """Mean of the decibels of the rendering and of the RAW that comes back; a flow that does nothing has only these."""
-    rendered = net(batch["input"])
-    back = net(_through_jpeg(rendered, batch), backwards=True)
-    return (decibels(rendered, batch["target"]) + decibels(back, batch["input"])) / 2
+    picture, back = _both_ways(net, batch)
+    return (decibels(picture, batch["target"]) + decibels(back.clamp_max(BRIGHTEST_VALUE), batch["input"])) / 2
 
 
 def camera_photo(clean: np.ndarray, number: int, clipped: float) -> Photo:
@@ -227,13 +245,13 @@ def trials(options: IspTrials, network: Network) -> list[Trial]:
     return [isp_trial(quality, clipped) for clipped in (0.0, CLIPPED_SHARE) for quality in qualities]
 
 
-def flow(growth: int, summary: str) -> Network:
-    """The published flow, of any width."""
+def flow(summary: str, steps: int, growth: int, squeeze: int) -> Network:
+    """The published flow, of any size."""
     return Network(
         summary=summary,
         build=lambda config: InvertibleIsp(**config),
-        config={"steps": 8, "growth": growth},
-        tiling=lambda net: Tiling(radius=net.radius, bytes_per_pixel=60 * growth),
+        config={"steps": steps, "growth": growth, "squeeze": squeeze},
+        tiling=lambda net: Tiling(net.squeeze, net.radius, bytes_per_pixel=60 * growth),
         pairs=False,
         exact=True,
         training=IspTraining,
@@ -248,8 +266,8 @@ TASK = Task(
     summary=SUMMARY,
     options=IspOptions,
     networks={
-        "narrow": flow(8, "invertible ISP of Xing et al., a quarter as wide"),
-        "published": flow(32, "invertible ISP of Xing et al. as published"),
+        "squeezed": flow("invertible ISP of Xing et al. at half the resolution", 6, 16, 2),
+        "published": flow("invertible ISP of Xing et al. as published", 8, 32, 1),
     },
     prepare=prepare,
     trial_options=IspTrials,

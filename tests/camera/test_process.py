@@ -52,6 +52,21 @@ def test_curves_are_inverse(name):
     assert torch.allclose(getattr(process, name)(there), values, atol=2e-4)
 
 
+def test_open_curve():
+    """The base curve where it is steep enough, and its exact inverse far beyond black and white."""
+    middle = torch.linspace(process.TOE, process.KNEE, 50, dtype=torch.float64)
+    assert torch.allclose(process.open_curve(middle), process.base_curve(middle))
+    values = torch.linspace(-0.5, 2.5, 3001, dtype=torch.float64)
+    shown = process.open_curve(values)
+    assert (shown.diff() > 0).all()
+    assert torch.allclose(unprocess.open_curve(shown), values, atol=1e-9)
+    slopes = shown.diff() / values.diff()
+    knee = round((process.KNEE + 0.5) * 1000)  # index of the knee
+    assert slopes[knee - 1].item() == pytest.approx(slopes[knee].item(), rel=0.05)  # no edge there
+    white = process.open_curve(torch.tensor([1.0, 1.36]))  # display white, and a stop more
+    assert white.tolist() == pytest.approx([0.978, 1.0], abs=3e-3)
+
+
 def test_cameras(cameras):
     """Gains of daylight, and matrices under which white stays white."""
     ratio = cameras.gains / cameras.gains[:, 1:2]
@@ -80,7 +95,7 @@ def test_white_stays_white(cameras):
 
 
 @pytest.mark.parametrize("module", [process, unprocess])
-@pytest.mark.parametrize("name", ["white_balance", "color_matrix", "gamma", "tone_curve", "base_curve"])
+@pytest.mark.parametrize("name", ["white_balance", "color_matrix", "gamma", "tone_curve", "base_curve", "open_curve"])
 def test_gradient(module, name, generator):
     camera = draw_camera(1, generator)
     picture = torch.rand(1, 3, 3, 3, dtype=torch.float64, generator=generator) * 0.8 + 0.1

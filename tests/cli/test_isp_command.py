@@ -23,9 +23,9 @@ def weights(tmp_path: Path) -> Path:
     """A small flow that changes colors a little."""
     with torch.random.fork_rng():
         torch.manual_seed(5)
-        module = get_task("isp").networks["narrow"].build(CONFIG)
+        module = get_task("isp").networks["squeezed"].build(CONFIG)
     path = tmp_path / "isp.safetensors"
-    checkpoint.save(path, Card(task="isp", network="narrow", config=CONFIG), module.state_dict(), torch.float32)
+    checkpoint.save(path, Card(task="isp", network="squeezed", config=CONFIG), module.state_dict(), torch.float32)
     return path
 
 

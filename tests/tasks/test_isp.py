@@ -35,9 +35,9 @@ def clean() -> np.ndarray:
 def engine() -> Engine:
     with torch.random.fork_rng():
         torch.manual_seed(2)
-        net = InvertibleIsp(3, 6)
+        net = InvertibleIsp(3, 6, 2)
     engine = Engine(TASK, Device(torch.device("cpu"), torch.bfloat16), {})
-    engine.add("narrow", net)
+    engine.add("squeezed", net)
     return engine
 
 
@@ -83,11 +83,11 @@ def test_formula_undoes_the_development(clean: np.ndarray):
 
 
 def test_trials():
-    assert [trial.name for trial in trials(IspTrials(quality="80,90"), TASK.networks["narrow"])] == [
+    assert [trial.name for trial in trials(IspTrials(quality="80,90"), TASK.networks["squeezed"])] == [
         "quality 80",
         "quality 90",
         "quality 80, 30% clipped",
         "quality 90, 30% clipped",
     ]
     with pytest.raises(UsageError, match="--quality"):
-        trials(IspTrials(quality="high"), TASK.networks["narrow"])
+        trials(IspTrials(quality="high"), TASK.networks["squeezed"])
