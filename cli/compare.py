@@ -67,6 +67,7 @@ def write_page(
     *,
     overwrite: bool,
     read: Callable[[Path], Photo] = read_photo,
+    read_result: Callable[[Path], Photo] = read_photo,
 ) -> Path:
     """Write one self-contained HTML page: a slider over every picture, and crops at full resolution.
 
@@ -78,7 +79,7 @@ def write_page(
         path: the page to write.
         title: heading of the page.
         overwrite: replace the page if it is there.
-        read: opens a file; a caller may pass one that serves results from memory.
+        read, read_result: open the file before, and the one after.
 
     Returns:
         The path of the page.
@@ -94,17 +95,17 @@ def write_page(
         title=title,
         names=[pair.name for pair in shown],
         left_out=len(pairs) - len(shown),
-        sections=(_section(pair, read) for pair in shown),
+        sections=(_section(pair, read, read_result) for pair in shown),
     )
     # file names may hold bytes that are no text: they become question marks
     write_atomic(path, b"".join(chunk.encode("utf-8", "replace") for chunk in chunks), overwrite)
     return path
 
 
-def _section(pair: Pair, read: Callable[[Path], Photo]) -> dict[str, Any]:
+def _section(pair: Pair, read: Callable[[Path], Photo], read_result: Callable[[Path], Photo]) -> dict[str, Any]:
     """Everything that the template says about one pair."""
     before = _survey(read(pair.before))
-    photo = read(pair.after)
+    photo = read_result(pair.after)
     after = _survey(photo)
     if before.size != after.size:
         sizes = [f"{width}x{height}" for width, height in (before.size, after.size)]

@@ -85,7 +85,14 @@ class Reporter:
             return ExitCode.OK
         try:
             make_folder(page.parent)
-            write_page(pairs, page, title, read=lambda path: displayed(read(path, told)), overwrite=overwrite)
+            write_page(
+                pairs,
+                page,
+                title,
+                overwrite=overwrite,
+                read=lambda path: displayed(read(path, told)),
+                read_result=lambda path: displayed(read(path)),  # a DNG of ours has its own levels
+            )
         except Exception as error:
             return fail(explained(error, page), self.verbose)
         if not self.quiet:

@@ -57,7 +57,7 @@ class Card(BaseModel):
         data: what it was trained on.
         licence: of the weights.
         origin: for imported weights, where they come from.
-        digest: SHA-256 over the rest of the card and all tensors.
+        digest: SHA-256 over all tensors and the rest of the card but for its scores: measuring makes no other weights.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -102,7 +102,7 @@ def _tensor_bytes(file: bytes) -> bytes:
 
 
 def _digest(card: Card, tensor_bytes: bytes) -> str:
-    content = json.dumps(card.model_copy(update={"digest": ""}).model_dump(mode="json"), sort_keys=True).encode()
+    content = json.dumps(card.model_dump(mode="json", exclude={"digest", "scores"}), sort_keys=True).encode()
     return hashlib.sha256(content + tensor_bytes).hexdigest()
 
 

@@ -3,6 +3,7 @@
 import copy
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from importlib.metadata import version
 from math import ceil
@@ -60,7 +61,8 @@ class Loaded:
     def __call__(self, tensors: Sequence[Tensor], call: Callable[..., Tensor] = apply) -> tuple[Tensor, bool]:
         """The output in float32, and whether it had to be run again in float32 because it was not finite."""
         moved = [_to_device(tensor, self.device.device) for tensor in tensors]
-        output = call(self.module, *moved).float()
+        with torch.backends.cudnn.flags(True, allow_tf32=False) if self.network.exact else nullcontext():
+            output = call(self.module, *moved).float()
         if output.sum().isfinite():  # one number tells, and costs one pass
             return output, False
         if self._float32 is None:
@@ -142,6 +144,8 @@ class Engine:
             problems.append(f"--net: {task.name} has no network {net!r}, only {', '.join(task.choices())}")
         if not 0 <= strength <= 1:
             problems.append(f"--strength: {strength} is not between 0 and 1")
+        elif strength < 1 and not task.blends:
+            problems.append(f"--strength: no mixture of input and result of {task.name} is a picture")
         if tile < 0:
             problems.append(f"--tile: {tile} is not a size in pixels (0 chooses by itself)")
         if max_memory < 0:
@@ -212,7 +216,7 @@ class Engine:
         if photo.sensor is not None:
             dtype = np.float32  # what a sensor recorded may lie below black
         prepared = self.task.prepare(photos, options, _Runner(self, name))
-        canvas = Canvas(photo, loaded.network, loaded.tiling.scale, dtype, self.strength)
+        canvas = Canvas(photo, loaded.network, loaded.tiling.scale, prepared.dtype or dtype, self.strength)
 
         def work(tile: Tile) -> bool:
             output, retried = loaded(prepared.inputs(tile.read), prepared.call)

@@ -124,7 +124,7 @@ def paired(sources: Sequence[Source], network: Network) -> Iterator[Case]:
     trial = Trial("pairs", lambda clean, number: clean)
     for source in sources:
         degraded, clean = (_as_given(path, network) for path in source.files)
-        if degraded.pixels.shape != clean.pixels.shape:
+        if (degraded.height, degraded.width) != (clean.height, clean.width):
             raise InputError("the pictures of a pair differ in size", source.name)
         yield Case(trial, source.name, degraded, clean)
 

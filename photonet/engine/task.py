@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 import numpy as np
 import torch
+from numpy.typing import DTypeLike
 from torch import Generator, Tensor, nn
 
 from photonet.color import ColorState
@@ -64,6 +65,7 @@ class Prepared:
         call: network and its tensors → output; an invertible network can be called backwards.
         finish: the network's output for a window → the result there, in `Network.returns`; by default the same.
         complete: the whole result → what it is to be: another sensor, another state.
+        dtype: depth of the result before `complete`; None keeps that of the first photo, or what was asked for.
         marks: what the result's XMP note says beside task, network and weights.
     """
 
@@ -72,6 +74,7 @@ class Prepared:
     call: Callable[..., Tensor] = apply
     finish: Callable[[Tensor], Tensor] = lambda output: output
     complete: Callable[[Photo], Photo] = lambda photo: photo
+    dtype: DTypeLike | None = None
     marks: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -219,6 +222,7 @@ class Task:
         trial_options: a pydantic model; its fields become flags of `photonet eval`.
         trials: trial options, network → conditions to score under; without, its own training pair is one.
         raw_suffix: of the results of RAW files, where nobody says.
+        blends: whether a mixture of input and result means anything, as --strength makes it.
         baselines: name → classical method on the same degraded pixels.
         judge: notes of a run, degraded and clean picture → further figures, averaged over the pictures.
         protocol: how the scores are made, for tables and cards.
@@ -234,6 +238,7 @@ class Task:
     trial_options: type[Options] = Options
     trials: Callable[[Any, Network], list[Trial]] | None = None
     raw_suffix: str = ".tif"
+    blends: bool = True
     baselines: Callable[[], Mapping[str, Baseline]] = dict
     judge: Judge = lambda notes, degraded, clean: {}
     protocol: str = ""

@@ -13,7 +13,19 @@ import numpy as np
 
 TYPE_BYTES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4}
 WORD_BYTES = TYPE_BYTES | {5: 4, 10: 4}  # a rational is two words
-NUMBER_FORMATS = {1: "<u1", 3: "<u2", 4: "<u4", 5: "<u4", 6: "<i1", 8: "<i2", 9: "<i4", 10: "<i4", 11: "<f4", 12: "<f8"}
+NUMBER_FORMATS = {
+    1: "<u1",
+    3: "<u2",
+    4: "<u4",
+    5: "<u4",
+    6: "<i1",
+    8: "<i2",
+    9: "<i4",
+    10: "<i4",
+    11: "<f4",
+    12: "<f8",
+    13: "<u4",
+}
 RATIONALS = (5, 10)
 SHORT, LONG = 3, 4
 MAX_ENTRIES = 4096  # a damaged count must not make us read the whole file as a directory

@@ -42,7 +42,7 @@ def recorded(stream: BinaryIO, source: Path | None, told: Told) -> Photo:
     with _open(stream) as raw:
         exif = exif or _preview_exif(raw)  # before the pixels: LibRaw crashes on some files the other way round
         values = raw.raw_image_visible
-        if values is None or raw.num_colors != COLORS or (raw.raw_pattern is None and values.ndim < COLORS):
+        if values is None or raw.num_colors != COLORS or (raw.raw_pattern is None and values.ndim == 2):
             fix = "photonet takes Bayer and X-Trans sensors, and linear DNGs"
             raise InputError("holds neither a mosaic of three colors nor linear RGB", "", fix)
         notes: list[str] = []

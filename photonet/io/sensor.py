@@ -46,7 +46,9 @@ def sensor_of(raw: Any, tags: Mapping[int, Entry], told: Told, notes: list[str])
         told: what the user says, which wins.
         notes: gets what had to be assumed.
     """
-    cfa = _parsed_cfa(told.cfa) if told.cfa else _period(raw)
+    if told.cfa and raw.raw_pattern is None:
+        notes.append("--cfa left out: every pixel has three colors")
+    cfa = _parsed_cfa(told.cfa) if told.cfa and raw.raw_pattern is not None else _period(raw)
     gains = _told_gains(told) or _white_balance(raw, notes)
     return _checked(
         Sensor(

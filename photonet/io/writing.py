@@ -14,7 +14,7 @@ from photonet.io.formats import Format, writable
 from photonet.io.frame import Frame
 from photonet.io.metadata import Keep, filtered
 from photonet.io.quantize import Curve, quantize, refuse_non_finite
-from photonet.io.xmp import is_own
+from photonet.io.xmp import is_needed, is_own
 from photonet.photo import Metadata, Photo
 
 PHOTO_DEPTHS = {"uint8": 8, "uint16": 16, "float32": 32}
@@ -232,6 +232,8 @@ def _lost(photo: Photo, kind: Format, meta: Metadata, quality: int | None) -> tu
     dropped = [name for name, block in blocks.items() if block and name not in kind.keeps]
     if dropped:
         notes.append(f"{kind.name} has no room for {', '.join(dropped).upper()}: dropped")
+    if is_needed(photo.meta.xmp) and not ("xmp" in kind.keeps and is_needed(meta.xmp)):
+        notes.append("written without the XMP that is needed for turning it back")
     if quality is not None and kind.quality is None:
         notes.append(f"{kind.name} is lossless: quality has no effect")
     return tuple(notes)

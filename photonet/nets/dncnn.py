@@ -9,7 +9,7 @@ import math
 import torch
 from torch import Tensor, nn
 
-from photonet.nets.blocks import conv3x3, weight_dtype
+from photonet.nets.blocks import InputConv, conv3x3, weight_dtype
 
 
 class DnCNN(nn.Module):
@@ -26,7 +26,7 @@ class DnCNN(nn.Module):
         super().__init__()
         if depth < 2:
             raise ValueError(f"DnCNN has at least 2 convolutions, not {depth}")
-        layers: list[nn.Module] = [conv3x3(channels, width), nn.ReLU(inplace=True)]
+        layers: list[nn.Module] = [InputConv(channels, width), nn.ReLU(inplace=True)]
         for _ in range(depth - 2):
             layers += [conv3x3(width, width, bias=folded), *([] if folded else [nn.BatchNorm2d(width)])]
             layers += [nn.ReLU(inplace=True)]
@@ -44,7 +44,7 @@ class DnCNN(nn.Module):
 
     def forward(self, noisy: Tensor) -> Tensor:
         """The clean picture, B C H W, 1.0 = white; the residual is subtracted in the precision of the input."""
-        return noisy - self.body(noisy.to(weight_dtype(self))).to(noisy.dtype)
+        return noisy - self.body(noisy).to(noisy.dtype)
 
 
 @torch.no_grad()

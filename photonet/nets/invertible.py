@@ -9,7 +9,8 @@ from photonet.nets.blocks import conv3x3
 COLORS = 3
 DENSE_LAYERS = 4  # of a dense block, before its output layer
 SLOPE = 0.2  # of the leaky ReLU
-NEAR_ZERO = 1e-4  # standard deviation of the output layers' first weights
+NEAR_ZERO = 1e-3  # standard deviation of the output layers' first weights
+OUTPUT_SCALE = 0.05  # of the output layers: a step of the training changes the flow by so much less
 SCALE = 0.8  # largest logarithm of what a coupling multiplies by
 
 
@@ -146,7 +147,7 @@ class DenseBlock(nn.Module):
         """B in_channels H W to B out_channels H W."""
         for layer in self.layers:
             x = torch.cat([x, self.activation(layer(x))], 1)
-        return self.output(x)
+        return self.output(x) * OUTPUT_SCALE
 
 
 def _times(matrix: Tensor, x: Tensor) -> Tensor:

@@ -4,7 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from photonet.nets.blocks import ResidualBlock, conv3x3, weight_dtype
+from photonet.nets.blocks import InputConv, ResidualBlock
 
 CELL = 16  # pixels per side of one estimate
 FLOOR = 0.5 / 255  # noise that nobody sees: keeps logarithms finite and small levels from dominating
@@ -28,7 +28,7 @@ class NoiseLevel(nn.Module):
         quarter, eighth, sixteenth = widths
         self.body = nn.Sequential(
             nn.PixelUnshuffle(4),
-            conv3x3(48, quarter),
+            InputConv(48, quarter),
             nn.ReLU(inplace=True),
             ResidualBlock(quarter),
             nn.Conv2d(quarter, eighth, 2, stride=2),
@@ -55,7 +55,7 @@ class NoiseLevel(nn.Module):
             B 2 H/16 W/16: log(level + FLOOR), with the level a standard deviation on the same scale; and the logarithm
             of the distribution's scale, small where the network is sure.
         """
-        location, log_scale = self.body(noisy.to(weight_dtype(self))).float().chunk(2, 1)
+        location, log_scale = self.body(noisy).float().chunk(2, 1)
         return torch.cat([location + TYPICAL_LOG_LEVEL, log_scale.clamp(*_LOG_SCALE)], 1)
 
 

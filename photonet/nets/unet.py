@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from photonet.nets.blocks import ResidualBlock, conv3x3, weight_dtype
+from photonet.nets.blocks import InputConv, ResidualBlock, conv3x3
 
 
 class UNet(nn.Module):
@@ -39,7 +39,7 @@ class UNet(nn.Module):
         if not widths or len(widths) != len(blocks):
             raise ValueError(f"one number of blocks for each width: {len(widths)} widths, {len(blocks)} blocks")
         self.unshuffle, self.blocks = unshuffle, tuple(blocks)
-        self.head = conv3x3(in_channels * unshuffle**2, widths[0])
+        self.head = InputConv(in_channels * unshuffle**2, widths[0])
         levels = list(zip(widths, widths[1:], blocks, strict=False))
         self.encoders = nn.ModuleList(_stack(width, count) for width, _, count in levels)
         self.downs = nn.ModuleList(nn.Conv2d(width, wider, 2, stride=2) for width, wider, _ in levels)
@@ -66,7 +66,7 @@ class UNet(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """B in_channels H W to B out_channels H W, in the precision of the weights."""
-        x = self.head(F.pixel_unshuffle(x.to(weight_dtype(self)), self.unshuffle))
+        x = self.head(F.pixel_unshuffle(x, self.unshuffle))
         skips = []
         for encoder, down in zip(self.encoders, self.downs, strict=True):
             x = encoder(x)

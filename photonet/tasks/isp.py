@@ -29,7 +29,7 @@ NAME = "isp"
 GAMMA = 2.2  # of the values that RAW is compared in, as the paper does
 CLIPPED_SHARE = 0.3  # of the pixels, in the trials of highlights
 BRIGHTEST = 1.5  # stops that training pictures are brighter at most
-BRIGHTEST_VALUE = 2.0  # of an encoded scene: what a training believes to be even brighter counts as this
+HIGHEST = 2.5  # value of an encoded scene: a linear 7 times white, more than white balance makes of any sensor
 
 
 class IspOptions(Options):
@@ -66,8 +66,9 @@ def rendered(net: Callable[..., Tensor], scene: Tensor) -> Tensor:
 
 
 def recovered(net: Callable[..., Tensor], picture: Tensor) -> Tensor:
-    """The inverse of `rendered`."""
-    return unprocess.open_curve(net(picture, backwards=True).float())
+    """The inverse of `rendered`, up to `HIGHEST`: no error of a picture becomes endless light."""
+    shown = net(picture, backwards=True).float()
+    return unprocess.open_curve(shown.clamp_max(process.open_curve(shown.new_tensor(HIGHEST))))
 
 
 def prepare(photos: Sequence[Photo], options: IspOptions, runner: Runner) -> Prepared:
@@ -101,8 +102,16 @@ def _backwards(photo: Photo, runner: Runner) -> Prepared:
     return Prepared(
         lambda window: (picture(window),),
         call=recovered,
-        complete=lambda result: mosaiced(decoded(replace(result, sensor=sensor))),
+        complete=lambda result: _recorded(replace(result, sensor=sensor)),
+        dtype=np.float32,
     )
+
+
+def _recorded(scene: Photo) -> Photo:
+    """What the sensor saw of an encoded scene: no more than its white level."""
+    recorded = mosaiced(decoded(scene))
+    np.minimum(recorded.pixels, 1, out=recorded.pixels)
+    return recorded
 
 
 def _described(sensor: Sensor, photo: Photo) -> str:
@@ -170,21 +179,21 @@ def _both_ways(net: nn.Module, batch: Batch) -> tuple[Tensor, Tensor]:
 
 
 def two_way_loss(net: nn.Module, batch: Batch, progress: float) -> dict[str, Tensor]:
-    """Absolute error of the rendering, and of the RAW that comes back through JPEG.
+    """Absolute error of the rendering, and of the scene (as `photonet.engine.develop.encoded`) that comes back by JPEG.
 
     Source: Xing et al., CVPR 2021, equation 6.
     """
     picture, back = _both_ways(net, batch)
     rendering = (picture - batch["target"]).abs().mean((1, 2, 3))
-    recovery = (back.clamp_max(BRIGHTEST_VALUE) - batch["input"]).abs().mean((1, 2, 3))
+    recovery = (back - batch["input"]).abs().mean((1, 2, 3))
     loss = (batch["weight"] * rendering + recovery).mean()
     return {"loss": loss, "rendering": rendering.mean(), "recovery": recovery.mean()}
 
 
 def two_way_score(net: nn.Module, batch: Batch) -> Tensor:
-    """Mean of the decibels of the rendering and of the RAW that comes back; a flow that does nothing has only these."""
+    """Mean of the decibels of the rendering and of the scene that comes back."""
     picture, back = _both_ways(net, batch)
-    return (decibels(picture, batch["target"]) + decibels(back.clamp_max(BRIGHTEST_VALUE), batch["input"])) / 2
+    return (decibels(picture, batch["target"]) + decibels(back, batch["input"])) / 2
 
 
 def camera_photo(clean: np.ndarray, number: int, clipped: float) -> Photo:
@@ -214,8 +223,8 @@ def balanced_view(photo: Photo) -> np.ndarray:
 
 def undone_by_formula(photo: Photo, quality: int) -> Photo:
     """What the inverse of each step of the development makes of its JPEG: the measure for the network."""
-    rendered = read_bytes(encode(develop(photo, PLAIN), "jpeg", quality=quality))
-    display = torch.from_numpy(rendered.pixels / np.float32(rendered.full_scale))
+    shown = read_bytes(encode(develop(photo, PLAIN), "jpeg", quality=quality))
+    display = torch.from_numpy(shown.pixels / np.float32(shown.full_scale))
     return decoded(photo.with_pixels(unprocess.base_curve(display).numpy(), state=ColorState.SRGB))
 
 
@@ -229,7 +238,7 @@ def isp_trial(quality: int, clipped: float) -> Trial:
     return Trial(
         f"quality {quality}{f', {clipped:.0%} clipped' if clipped else ''}",
         degrade,
-        through=lambda rendered: read_bytes(encode(rendered, "jpeg", quality=quality)),
+        through=lambda shown: read_bytes(encode(shown, "jpeg", quality=quality)),
         back={"inverse": True},
         view=balanced_view,
         rivals={"formula": lambda photo: undone_by_formula(photo, quality)},
@@ -267,11 +276,12 @@ TASK = Task(
     options=IspOptions,
     networks={
         "squeezed": flow("invertible ISP of Xing et al. at half the resolution", 6, 16, 2),
-        "published": flow("invertible ISP of Xing et al. as published", 8, 32, 1),
+        "published": flow("invertible ISP of Xing et al. at its published size", 8, 32, 1),
     },
     prepare=prepare,
     trial_options=IspTrials,
     trials=trials,
     raw_suffix=".jpg",
+    blends=False,
     protocol="PSNR of balanced camera RGB, gamma 2.2, peak 1, no border; of the rendering in sRGB",
 )

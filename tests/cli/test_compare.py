@@ -1,6 +1,7 @@
 import base64
 import io
 import re
+from collections.abc import Callable
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -13,6 +14,15 @@ from photonet.errors import InputError, UsageError
 from photonet.photo import Metadata, Photo
 from photonet_cli.compare import MAX_PAIRS, Pair, write_page
 from photonet_cli.compare_crops import choose_crops, crop_side, display, measure_detail, preview
+
+
+def from_memory(photos: dict[str, Photo]) -> dict[str, Callable[[Path], Photo]]:
+    """What `write_page` reads with, where nothing is on disk."""
+
+    def read(path: Path) -> Photo:
+        return photos[path.name]
+
+    return {"read": read, "read_result": read}
 
 
 class Page(HTMLParser):
@@ -179,7 +189,7 @@ def test_linear_and_deep_pictures(tmp_path: Path):
     linear[0, 0] = np.nan
     photos = {"before": Photo(linear, ColorState.LINEAR), "after": Photo(deep, ColorState.SRGB)}
     pair = Pair("p", Path("before"), Path("after"), "")
-    page = Page(write_page([pair], tmp_path / "p.html", "t", overwrite=False, read=lambda path: photos[path.name]))
+    page = Page(write_page([pair], tmp_path / "p.html", "t", overwrite=False, **from_memory(photos)))
     before, after, *_ = page.images()
     assert distance(before, after) < 1.5
 
@@ -239,7 +249,7 @@ def test_profile_is_kept(tmp_path: Path):
         "after": Photo(pixels[:, :, :1], meta=Metadata(icc=profile)),  # a profile for RGB on a gray picture
     }
     pair = Pair("p", Path("before"), Path("after"), "")
-    path = write_page([pair], tmp_path / "p.html", "t", overwrite=False, read=lambda path: photos[path.name])
+    path = write_page([pair], tmp_path / "p.html", "t", overwrite=False, **from_memory(photos))
     jpegs = [base64.b64decode(data) for data in re.findall(r"base64,([\w+/=]+)", path.read_text("utf-8"))]
     profiles = [Image.open(io.BytesIO(jpeg)).info.get("icc_profile") for jpeg in jpegs]
     assert profiles == [profile, None] * 2

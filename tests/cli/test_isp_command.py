@@ -51,6 +51,23 @@ def test_jpeg(photonet: Command, weights: Path, tmp_path: Path):
     raw, rendered = wedge(tmp_path / "a.dng"), tmp_path / "a.jpg"
     assert photonet("isp", raw, "-o", rendered, "--quality", "95", "--weights", weights).code == 0
     assert photonet("isp", "--inverse", rendered, "-o", tmp_path / "b.tif", "--weights", weights).code == 0
+    assert photonet("develop", raw, "-o", tmp_path / "a.tif").code == 0
+    before, after = (read(tmp_path / name).pixels / 65535 for name in ("a.tif", "b.tif"))
+    assert np.median(np.abs(after - before)) < 0.02
+
+
+def test_what_cannot_be_turned_back_is_said(photonet: Command, weights: Path, tmp_path: Path):
+    raw = wedge(tmp_path / "a.dng")
+    for name, flags in (("a.jpg", ["--metadata", "none"]), ("a.exr", [])):
+        done = photonet("isp", raw, "-o", tmp_path / name, "--json", "--weights", weights, *flags)
+        assert any("turning it back" in warning for warning in done.records[0]["warnings"])
+    assert not photonet("isp", raw, "-o", tmp_path / "b.jpg", "--json", "--weights", weights).records[0]["warnings"]
+
+
+def test_no_mixture(photonet: Command, weights: Path, tmp_path: Path):
+    """Of the values of RAW and those of a picture."""
+    raw = wedge(tmp_path / "a.dng")
+    refused(photonet("isp", raw, "-o", tmp_path / "a.jpg", "--strength", "0.5", "--weights", weights), 2, "--strength")
 
 
 def test_what_was_not_rendered_is_refused(photonet: Command, weights: Path, tmp_path: Path):

@@ -25,6 +25,7 @@ SHRINK: dict[str, Callable[[Any], Any]] = {
     "depth": lambda value: DEPTH,
     "growth": lambda value: 4,
     "steps": lambda value: 2,
+    "squeeze": lambda value: value,  # pixels, not features
     "channels": lambda value: value,  # of the picture
 }
 TAKE_RAW = {"isp"}  # tasks whose networks for display values take what a sensor recorded

@@ -37,7 +37,7 @@ def test_parameters_as_published():
 def test_structure_as_published(channels, depth):
     layers = list(DnCNN(channels, depth).body)
     kinds = [nn.Conv2d, nn.ReLU, *[nn.Conv2d, nn.BatchNorm2d, nn.ReLU] * (depth - 2), nn.Conv2d]
-    assert [type(layer) for layer in layers] == kinds
+    assert all(isinstance(layer, kind) for layer, kind in zip(layers, kinds, strict=True))
     convs = [layer for layer in layers if isinstance(layer, nn.Conv2d)]
     assert [conv.in_channels for conv in convs] == [channels] + [64] * (depth - 1)
     assert [conv.out_channels for conv in convs] == [64] * (depth - 1) + [channels]
