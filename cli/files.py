@@ -34,7 +34,7 @@ class Files:
     ] = None
     output: Annotated[
         str,
-        typer.Option("--output", "-o", help="File, folder/, template {dir}/{stem}_{task}{ext}; - with input -."),
+        typer.Option("--output", "-o", help="File, folder/, or template of {dir} {stem} {task} {ext}; - with input -."),
     ]
     from_file: Annotated[Path | None, typer.Option(help="Text file with one more input on each line.")] = None
     format: Annotated[str | None, typer.Option(help=f"Of the outputs: {', '.join(_writable())}.")] = None

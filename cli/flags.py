@@ -35,12 +35,22 @@ QUIET = Annotated[bool, typer.Option("--quiet", "-q", help="Only errors.")]
 JSON = Annotated[bool, typer.Option("--json", help="JSON on stdout.")]
 
 
-CFA = Annotated[str | None, typer.Option(help="RAW: colors of the filter array as stored, before turning, as in RGGB.")]
-BLACK = Annotated[float | None, typer.Option(help="RAW: black level in the file's units.")]
-WHITE = Annotated[float | None, typer.Option(help="RAW: white level in the file's units.")]
-WB = Annotated[str | None, typer.Option("--wb", help="RAW: gains of red, green and blue, as in 1.9,1,1.4.")]
-MATRIX = Annotated[str | None, typer.Option(help="RAW: nine numbers, XYZ to camera RGB, as in a DNG's ColorMatrix.")]
-SIZE = Annotated[str | None, typer.Option(help="RAW without a header: width and height, as in 768x512.")]
+RAW = "RAW files that do not say it themselves, or say it wrongly"
+CFA = Annotated[
+    str | None,
+    typer.Option(help="Colors of the filter array as stored, before turning, as in RGGB.", rich_help_panel=RAW),
+]
+BLACK = Annotated[float | None, typer.Option(help="Black level in the file's units.", rich_help_panel=RAW)]
+WHITE = Annotated[float | None, typer.Option(help="White level in the file's units.", rich_help_panel=RAW)]
+WB = Annotated[
+    str | None, typer.Option("--wb", help="Gains of red, green and blue, as in 1.9,1,1.4.", rich_help_panel=RAW)
+]
+MATRIX = Annotated[
+    str | None, typer.Option(help="Nine numbers, XYZ to camera RGB, as in a DNG's ColorMatrix.", rich_help_panel=RAW)
+]
+SIZE = Annotated[
+    str | None, typer.Option(help="Of a file without a header: width and height, as in 768x512.", rich_help_panel=RAW)
+]
 
 
 def told(

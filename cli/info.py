@@ -10,12 +10,13 @@ from typing import Annotated, Any
 import typer
 
 from photonet.errors import ExitCode, PhotonetError
-from photonet.io import Told
+from photonet.io import Told, camera_model
 from photonet.photo import Exposure, Sensor
 
 from . import flags
 from .console import bars, fail, out, table
 
+LONG = 0.3  # seconds, from which on an exposure is written as a decimal
 PACKAGES = ("photonet", "torch", "torchvision", "numpy", "opencv-python", "rawpy", "pillow", "tifffile", "OpenEXR")
 EXTRAS = {
     "formats": ("pi-heif",),
@@ -52,10 +53,20 @@ def info(
         except PhotonetError as error:
             codes.append(fail(error, verbose))
         else:
-            text = json.dumps(found) if as_json else "\n".join(f"{key:13} {value}" for key, value in found.items())
+            lines = (f"{key:14} {_plain(value)}" for key, value in found.items())
+            text = json.dumps(found) if as_json else "\n".join(lines)
             out.print(text, markup=False)
     if codes:
         raise typer.Exit(codes[0] if len(files) == 1 else ExitCode.SOME_FAILED)
+
+
+def _plain(value: Any) -> Any:
+    """Of what a file holds, as a person writes it."""
+    if isinstance(value, dict):
+        return ", ".join(f"{key} {item}" for key, item in value.items())
+    if isinstance(value, list) and all(isinstance(item, str) for item in value):
+        return "; ".join(value) or "none"
+    return value
 
 
 def _describe(path: Path, told: Told) -> dict[str, Any]:
@@ -71,8 +82,9 @@ def _describe(path: Path, told: Told) -> dict[str, Any]:
         "depth": str(photo.pixels.dtype),
         "state": photo.state.value,
         "layers": ", ".join(photo.layers) or "none",
+        "camera": camera_model(photo.meta.exif) or "unknown",
         "exposure": _exposure(photo.meta.exposure),
-        "metadata": {name: len(getattr(photo.meta, name) or b"") for name in ("exif", "xmp", "icc")},
+        "metadata bytes": {name: len(getattr(photo.meta, name) or b"") for name in ("exif", "xmp", "icc")},
         **(_sensor(photo.sensor) if photo.sensor else {}),
         "notes": list(photo.meta.notes),
     }
@@ -92,7 +104,8 @@ def _sensor(sensor: Sensor) -> dict[str, Any]:
 
 
 def _exposure(exposure: Exposure) -> str:
-    parts = (("{:g} s", exposure.time_s), ("ISO {:g}", exposure.iso), ("f/{:g}", exposure.f_number))
+    time = exposure.time_s and (f"1/{1 / exposure.time_s:.0f}" if exposure.time_s < LONG else f"{exposure.time_s:g}")
+    parts = (("{} s", time), ("ISO {:g}", exposure.iso), ("f/{:g}", exposure.f_number))
     return ", ".join(form.format(value) for form, value in parts if value is not None) or "unknown"
 
 

@@ -1,6 +1,7 @@
 """`photonet models`: what weights there are, and weights from and to elsewhere."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -31,13 +32,19 @@ def list_models(as_json: flags.JSON = False) -> None:
         task = get_task(name)
         for network, definition in task.networks.items():
             path, card = found.get((name, network), (None, None))
-            scores = ", ".join(f"{s.dataset} {s.condition} {s.psnr:g}" for s in card.scores) if card else ""
-            rows.append([name, network, definition.summary, path.stem if path else "no weights shipped", scores])
+            scores = [f"{s.dataset}, {s.condition}: {s.psnr:.2f} dB" for s in card.scores] if card else []
+            shipped_as = path.stem if path else "no weights shipped"
+            rows.append([name, network, definition.summary, shipped_as, scores if as_json else _headline(scores)])
     columns = ["task", "network", "summary", "weights", "scores"]
     if as_json:
         print(json.dumps([dict(zip(columns, row, strict=True)) for row in rows]))
     else:
         table("networks", columns, rows)
+
+
+def _headline(scores: Sequence[str]) -> str:
+    """The first score; `photonet models show` has the others."""
+    return scores[0] + (f" (+{len(scores) - 1})" if scores[1:] else "") if scores else ""
 
 
 @app.command()

@@ -69,10 +69,12 @@ class Reporter:
         """Print a summary of several files, also when the batch was interrupted."""
         if self.total < 2 or self.quiet:
             return
+        interrupted = stopped_by[0] is KeyboardInterrupt
         counts = {status: sum(o.status == status for o in self.outcomes) for status in ("done", "skipped", "failed")}
         counts["not begun"] = self.total - len(self.outcomes)
         summary = ", ".join(f"{count} {status}" for status, count in counts.items() if count)
-        err.print(f"{summary} in {perf_counter() - self.began:.1f} s")
+        hint = "; --skip-existing goes on from here" if interrupted else ""
+        err.print(f"{summary} in {perf_counter() - self.began:.1f} s{hint}")
 
     def write_page(self, page: Path, title: str, overwrite: bool, told: Told) -> int:
         """Write the page of `--compare`; gives the exit code of that alone."""

@@ -27,7 +27,7 @@ def command(name: str) -> Callable[..., None]:
         *,
         net: flags.NET = None,
         weights: flags.WEIGHTS = None,
-        strength: Annotated[float, typer.Option(help="0 gives the input back, 1 the full result.")] = 1.0,
+        strength: Annotated[float, typer.Option(help="0 to 1: 0 gives the input back, 1 the full result.")] = 1.0,
         device: flags.DEVICE = "auto",
         precision: flags.PRECISION = "auto",
         tile: Annotated[int, typer.Option(help="Largest side of a tile in pixels; 0 chooses by the memory.")] = 0,

@@ -62,6 +62,12 @@ class Sensor:
     noise: tuple[float, float] | None = None
 
     @property
+    def gains(self) -> np.ndarray:
+        """White balance R, G, B that never darkens, float32: what was white stays white."""
+        gains = np.array(self.white_balance, np.float32)
+        return gains / gains.min()
+
+    @property
     def matrix(self) -> np.ndarray:
         """3×3, white-balanced camera RGB to linear sRGB; rows of the inverse add up to 1, so that white stays white.
 

@@ -18,8 +18,9 @@ GAMMA = 2.2
 DARKEST = 1e-8  # below it the slope of a power curve is infinite
 # of `base_curve`: fitted to brightness quantiles of seven RAW files and of the JPEGs that their cameras put into them
 CONTRAST, SHADOWS = 1.25, 0.75
-TOE, KNEE = 0.01, 0.9  # of display values: between them `open_curve` is `base_curve`
-HEADROOM = 0.015  # how slowly `open_curve` rises above the knee: white becomes 0.98, a stop more 1
+TOE, KNEE = 0.01, 0.85  # of display values: between them `open_curve` is `base_curve`
+HEADROOMS = (1e-3, 10.0)  # between which that of `open_curve` is sought
+HALVINGS = 40
 
 
 def white_balance(camera: Tensor, gains: Tensor) -> Tensor:
@@ -111,15 +112,29 @@ def base_curve(display: Tensor, contrast: float = CONTRAST, shadows: float = SHA
     return bright / (bright + dark)
 
 
-def open_curve(display: Tensor) -> Tensor:
+def open_curve(display: Tensor, white: Tensor) -> Tensor:
     """`base_curve` without ends: a line below `TOE`, a logarithm above `KNEE`. It rises everywhere and clips nothing.
 
     Args:
-        display: any shape, 1.0 = white, with what is darker than black and brighter than white.
+        display: B 3 H W, 1.0 = white, with what is darker than black and brighter than white.
+        white: B, of each picture the value that becomes 1, at least 1.
     """
+    room = headroom(white.to(display))[:, None, None, None]
     toe, knee = curve_at(TOE), curve_at(KNEE)
-    above = HEADROOM * ((display - KNEE).clamp_min(0) * (knee.slope / HEADROOM)).log1p()
+    above = room * ((display - KNEE).clamp_min(0) * (knee.slope / room)).log1p()
     return base_curve(display.clamp(TOE, KNEE)) + above + (display - TOE).clamp_max(0) * (toe.level / TOE)
+
+
+def headroom(white: Tensor) -> Tensor:
+    """How slowly `open_curve` rises above the knee, so that `white` becomes 1; found by halving an interval."""
+    knee = curve_at(KNEE)
+    low, high = (torch.full_like(white, bound) for bound in HEADROOMS)
+    reach = (white - KNEE) * knee.slope
+    for _ in range(HALVINGS):
+        middle = (low * high).sqrt()
+        below = knee.level + middle * (reach / middle).log1p() < 1
+        low, high = torch.where(below, middle, low), torch.where(below, high, middle)
+    return (low * high).sqrt()
 
 
 class CurvePoint(NamedTuple):

@@ -32,6 +32,11 @@ class Camera(NamedTuple):
     gains: Tensor
     matrix: Tensor
 
+    @property
+    def balance(self) -> Tensor:
+        """The gains as white balance that never darkens, B 3."""
+        return self.gains / self.gains.amin(1, keepdim=True)
+
 
 def draw_camera(batch: int, generator: Generator) -> Camera:
     """Cameras between four real ones, under different lights.
@@ -116,10 +121,10 @@ def base_curve(display: Tensor, contrast: float = process.CONTRAST, shadows: flo
     return process.base_curve(display, 1 / contrast, shadows ** (-1 / contrast))
 
 
-def open_curve(display: Tensor) -> Tensor:
-    """The inverse of `process.open_curve`; it rises steeply beyond white."""
+def open_curve(display: Tensor, white: Tensor) -> Tensor:
+    """The inverse of `process.open_curve`; it rises steeply above 1."""
+    room = process.headroom(white.to(display))[:, None, None, None]
     toe, knee = process.curve_at(process.TOE), process.curve_at(process.KNEE)
-    beyond = (display - knee.level).clamp_min(0) / process.HEADROOM
-    above = process.HEADROOM / knee.slope * beyond.expm1()
+    above = room / knee.slope * ((display - knee.level).clamp_min(0) / room).expm1()
     below = (display - toe.level).clamp_max(0) * (process.TOE / toe.level)
     return base_curve(display.clamp(toe.level, knee.level)) + above + below

@@ -61,7 +61,7 @@ def for_network(photo: Photo, expects: ColorState) -> Photo:
 
 
 def develop(photo: Photo, how: Development, dtype: DTypeLike = np.uint16) -> Photo:
-    """A RAW picture as a display picture: `linear`, then exposure, the sRGB curve and tone.
+    """A RAW picture as a display picture, in 0 to 1: `linear`, then exposure, the sRGB curve and tone.
 
     Args:
         photo: in state `mosaic`, H W 1, or `camera`, H W 3, with its sensor.
@@ -121,8 +121,8 @@ def decoded(photo: Photo, before: Photo | None = None) -> Photo:
         before: the encoded picture that a network was given: what was saturated stays exactly as it was.
     """
     assert photo.sensor is not None
-    back = (np.linalg.inv(photo.sensor.matrix) / _gains(photo.sensor)[:, None]).T.astype(np.float32)
-    pixels = np.empty_like(photo.pixels)
+    back = (np.linalg.inv(photo.sensor.matrix) / photo.sensor.gains[:, None]).T.astype(np.float32)
+    pixels = np.empty(photo.pixels.shape, np.float32)
     for row in range(photo.height):
         pixels[row] = srgb_decode(photo.pixels[row]) @ back
         if before is not None:
@@ -141,12 +141,6 @@ def mosaiced(photo: Photo) -> Photo:
     return photo.with_pixels(sites[0].permute(1, 2, 0).contiguous().numpy(), state=ColorState.MOSAIC)
 
 
-def _gains(sensor: Sensor) -> np.ndarray:
-    """White balance that never darkens: white stays white."""
-    gains = np.array(sensor.white_balance, np.float32)
-    return gains / gains.min()
-
-
 def _by_bands(
     photo: Photo,
     matrix: np.ndarray,
@@ -156,7 +150,7 @@ def _by_bands(
 ) -> np.ndarray:
     """Pixels H W 3: bands of balanced camera RGB, clipped at white or not, times a matrix, rendered."""
     sensor = _sensor_of(photo)
-    gains, to_color = torch.from_numpy(_gains(sensor)), torch.from_numpy(matrix)
+    gains, to_color = torch.from_numpy(sensor.gains), torch.from_numpy(matrix)
     pixels: np.ndarray = np.empty((photo.height, photo.width, 3), dtype)
     white = full_scale(dtype)
     step = max(BAND_PIXELS // photo.width // MARGIN * MARGIN, MARGIN)
@@ -188,6 +182,5 @@ def _automatic_stops(photo: Photo) -> float:
         values = np.concatenate([photo.pixels[row :: 2 * rows, column::columns].ravel() for row, column in greens])
     else:
         values = photo.pixels[::2, :, GREEN].ravel()
-    gain = sensor.white_balance[GREEN] / min(sensor.white_balance)
-    bright = float(np.quantile(values, 1 - BRIGHT_SHARE)) * gain / photo.full_scale
+    bright = float(np.quantile(values, 1 - BRIGHT_SHARE) * sensor.gains[GREEN]) / photo.full_scale
     return float(np.clip(-np.log2(max(bright, DARK)), 0, MOST_STOPS))

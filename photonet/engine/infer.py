@@ -93,8 +93,8 @@ class Result:
     """A finished job.
 
     Args:
-        photo: the result, in the color state of the first photo of the job. RAW pictures stay RAW, in float32: what a
-            display network gives for a mosaic is camera RGB.
+        photo: the result, as a rule in the color state of the first photo of the job; a task may make another of it.
+            RAW pictures stay RAW, in float32: what a display network gives for a mosaic is camera RGB.
         notes: for the report.
         network: that ran; empty where none did.
         weights: the beginning of their digest.

@@ -5,7 +5,7 @@
 
 from photonet.io.atomic import OutputError, check_folder, check_target, make_folder, write_atomic
 from photonet.io.formats import FORMATS, RAW_SUFFIXES, READABLE_SUFFIXES, WRITABLE_SUFFIXES, named, suffix_for, writable
-from photonet.io.metadata import Keep
+from photonet.io.metadata import Keep, camera_model
 from photonet.io.reading import MAX_MEGAPIXELS, FormatInfo, identify, read, read_bytes
 from photonet.io.sensor import Told
 from photonet.io.writing import Packed, WriteReport, check_writable, encode, pack, working_dtype, write
@@ -23,6 +23,7 @@ __all__ = [
     "Packed",
     "Told",
     "WriteReport",
+    "camera_model",
     "carries_note",
     "check_folder",
     "check_target",

@@ -6,7 +6,7 @@ import os
 import secrets
 from pathlib import Path
 
-from photonet.errors import PhotonetError, UsageError
+from photonet.errors import ExitCode, PhotonetError, UsageError
 
 NAME_CHARS = 40  # of the final name within the temporary one: file names end at 255 bytes
 
@@ -15,6 +15,8 @@ _NOT_ALLOWED = "Choose a folder in which you may write."
 
 class OutputError(PhotonetError):
     """An output cannot be written."""
+
+    code = ExitCode.USAGE
 
 
 def write_atomic(path: Path, data: bytes, overwrite: bool = False) -> None:

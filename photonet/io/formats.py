@@ -145,7 +145,9 @@ def detect(stream: BinaryIO, name: str) -> Format:
         return FORMATS[found]
     fix = f"Give a file in one of: {', '.join(FORMATS)}."
     if name.lower().endswith(HEADERLESS_SUFFIX):
-        fix = "Sensor values without a header need --size, --cfa, --black and --white, where a command has them."
+        fix = (
+            "Sensor values without a header need --size, and --cfa, --black and --white where they are not as assumed."
+        )
     raise InputError(_describe_unknown(head), name, fix)
 
 

@@ -129,7 +129,8 @@ def _guarded(action: Callable[[], Result], kind: Format, name: str) -> Result:
     except (MemoryError, ImportError):
         raise
     except Exception as error:
-        reason = str(error).strip().partition("\n")[0] or type(error).__name__
+        words = error.args[0].decode("utf-8", "replace") if error.args and isinstance(error.args[0], bytes) else error
+        reason = str(words).strip().partition("\n")[0] or type(error).__name__
         what = f"the {kind.name.upper()} is cut short or damaged ({reason})"
         raise InputError(what, name, "Fetch the file again from where it came.") from error
 

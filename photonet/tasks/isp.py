@@ -3,7 +3,9 @@
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from functools import partial
+from pathlib import Path
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -11,10 +13,10 @@ from pydantic import Field
 from torch import Generator, Tensor, nn
 
 from photonet.camera import process, unprocess
-from photonet.camera.jpeg import SUBSAMPLING, fourier_round, jpeg
+from photonet.camera.jpeg import SUBSAMPLING, fourier_round, jpeg, straight_through
 from photonet.camera.mosaic import GREEN
 from photonet.camera.noise import uniform
-from photonet.camera.unprocess import draw_camera, sensor_of
+from photonet.camera.unprocess import Camera, draw_camera, sensor_of
 from photonet.color import ColorState, srgb_decode, srgb_encode
 from photonet.engine.data import Batch
 from photonet.engine.develop import PLAIN, decoded, develop, mosaiced
@@ -26,10 +28,11 @@ from photonet.photo import Photo, Sensor
 
 SUMMARY = "Render RAW files as JPEGs that can be turned back into RAW."
 NAME = "isp"
-GAMMA = 2.2  # of the values that RAW is compared in, as the paper does
 CLIPPED_SHARE = 0.3  # of the pixels, in the trials of highlights
 BRIGHTEST = 1.5  # stops that training pictures are brighter at most
 HIGHEST = 2.5  # value of an encoded scene: a linear 7 times white, more than white balance makes of any sensor
+GOOD_RENDERING = 34.0  # decibels, from which on only the way back counts
+LOST_SHARE = 1e-3  # of a scene's pixels that may be brighter than what becomes white
 
 
 class IspOptions(Options):
@@ -44,10 +47,13 @@ class IspTraining(Options):
     Args:
         quality: (lowest, highest) of the JPEG in between.
         rendering: weight of the rendering's error against that of the recovered RAW.
+        rounding: how the gradient passes the rounding of the JPEG: by the published Fourier series, or as if there were
+            none, which has far less variance.
     """
 
     quality: tuple[float, float] = (75.0, 96.0)
     rendering: float = Field(1.0, gt=0)
+    rounding: Literal["fourier", "straight-through"] = "fourier"
 
 
 class IspTrials(Options):
@@ -56,19 +62,19 @@ class IspTrials(Options):
     quality: str = Field("75,90,95", description="Of the JPEG in between, separated by commas.")
 
 
-def rendered(net: Callable[..., Tensor], scene: Tensor) -> Tensor:
-    """The flow renders what already is on the curve of the development: only what that clips is left for it to place.
+def rendered(net: Callable[..., Tensor], scene: Tensor, white: Tensor) -> Tensor:
+    """The flow renders what already is on the curve of the development, with room for what that would clip.
 
     Args:
         scene: B 3 H W, values of `photonet.engine.develop.encoded`.
+        white: B, of `white_of`.
     """
-    return net(process.open_curve(scene))
+    return net(process.open_curve(scene, white))
 
 
-def recovered(net: Callable[..., Tensor], picture: Tensor) -> Tensor:
-    """The inverse of `rendered`, up to `HIGHEST`: no error of a picture becomes endless light."""
-    shown = net(picture, backwards=True).float()
-    return unprocess.open_curve(shown.clamp_max(process.open_curve(shown.new_tensor(HIGHEST))))
+def recovered(net: Callable[..., Tensor], picture: Tensor, white: Tensor) -> Tensor:
+    """The inverse of `rendered`, up to `white`: no error of a picture becomes more light than there was."""
+    return unprocess.open_curve(net(picture, backwards=True).float().clamp_max(1), white)
 
 
 def prepare(photos: Sequence[Photo], options: IspOptions, runner: Runner) -> Prepared:
@@ -80,10 +86,11 @@ def _forwards(photo: Photo, runner: Runner) -> Prepared:
     if photo.sensor is None:
         fix = "give a RAW file; --inverse turns what was rendered back into RAW"
         raise UsageError("only what a sensor recorded can be rendered", photo.meta.source or "", fix)
-    picture, marks = runner.picture(photo, runner.network), {"Sensor": _described(photo.sensor, photo)}
+    picture, white = runner.picture(photo, runner.network), white_of(photo)
+    marks = {"Sensor": _described(photo.sensor, photo), "White": str(white)}
     return Prepared(
         lambda window: (picture(window),),
-        call=rendered,
+        call=partial(rendered, white=torch.tensor([white])),
         complete=lambda result: replace(result, sensor=None),
         marks=marks,
     )
@@ -97,21 +104,20 @@ def _backwards(photo: Photo, runner: Runner) -> Prepared:
     if (note.get("Network"), note.get("Weights", "")) != (runner.network, runner.weights):
         what = f"rendered by the network {note.get('Network')} with the weights {note.get('Weights')}"
         raise WeightsError(what, where, "name them with --weights")
-    sensor = _parsed(note["Sensor"], photo)
+    sensor, white = _parsed(note["Sensor"], photo), _parsed_white(note.get("White", ""), where)
     picture = runner.picture(photo, runner.network)
     return Prepared(
         lambda window: (picture(window),),
-        call=recovered,
-        complete=lambda result: _recorded(replace(result, sensor=sensor)),
+        call=partial(recovered, white=torch.tensor([white])),
+        complete=lambda result: _below_white(mosaiced(decoded(replace(result, sensor=sensor)))),
         dtype=np.float32,
     )
 
 
-def _recorded(scene: Photo) -> Photo:
-    """What the sensor saw of an encoded scene: no more than its white level."""
-    recorded = mosaiced(decoded(scene))
-    np.minimum(recorded.pixels, 1, out=recorded.pixels)
-    return recorded
+def _below_white(sites: Photo) -> Photo:
+    """No sensor tells more than its white level; clipped in place."""
+    np.minimum(sites.pixels, 1, out=sites.pixels)
+    return sites
 
 
 def _described(sensor: Sensor, photo: Photo) -> str:
@@ -146,6 +152,25 @@ def _parsed(text: str, photo: Photo) -> Sensor:
     return Sensor(cfa, np.zeros(cfa.shape), 1.0, (red, green, blue), matrix)
 
 
+def _parsed_white(text: str, where: Path | str) -> float:
+    try:
+        return float(np.clip(float(text), 1, HIGHEST))
+    except ValueError:
+        raise InputError(f"its note on the white level is damaged ({text!r})", where) from None
+
+
+def white_of(scene: Photo) -> float:
+    """The value of an encoded scene that is to become white, at least 1: but for a few pixels nothing is brighter."""
+    brightest = scene.pixels[::2, ::2].max(2)
+    return round(float(np.clip(np.quantile(brightest, 1 - LOST_SHARE), 1, HIGHEST)), 4)
+
+
+def recorded(display: Tensor, camera: Camera, brighter: Tensor | float = 1) -> Tensor:
+    """Camera RGB, B 3 H W in 0 to 1, whose development a display picture is; where it is brighter, cut at white."""
+    light = srgb_decode(unprocess.base_curve(display)) * brighter
+    return process.white_balance(unprocess.color_matrix(light, camera.matrix), 1 / camera.balance).clamp(0, 1)
+
+
 def make_pair(batch: Batch, generator: Generator, options: IspTraining) -> Batch:
     """Clean display pictures → what the flow sees of their RAW, and their rendering; and a JPEG for each.
 
@@ -155,27 +180,30 @@ def make_pair(batch: Batch, generator: Generator, options: IspTraining) -> Batch
     display = batch["target"]
     count = len(display)
     camera = draw_camera(count, generator)
-    gains = camera.gains / camera.gains.amin(1, keepdim=True)
     brighter = 2 ** uniform(count, -0.5, BRIGHTEST, generator).view(-1, 1, 1, 1)
-    light = srgb_decode(unprocess.base_curve(display)) * brighter
-    sites = process.white_balance(unprocess.color_matrix(light, camera.matrix), 1 / gains).clamp(0, 1)
-    balanced = process.white_balance(sites, gains)
+    balanced = process.white_balance(recorded(display, camera, brighter), camera.balance)
     scene = process.color_matrix(balanced, camera.matrix)
     shown = process.color_matrix(balanced.clamp_max(1), camera.matrix)
     low, high = options.quality
+    encoded = srgb_encode(scene)
+    brightest = encoded.amax((1, 2, 3)).clamp(1, HIGHEST)
+    elsewhere = uniform(count, 0.5, 2, generator).clamp(1, HIGHEST)  # the picture that a crop is of may be brighter
     return {
-        "input": srgb_encode(scene),
+        "input": encoded,
+        "white": torch.maximum(brightest, elsewhere),
         "target": process.base_curve(srgb_encode(shown)),
         "quality": uniform(count, low, high, generator).round(),
         "subsampling": torch.randint(len(SUBSAMPLING), (count,), generator=generator, device=generator.device),
         "weight": torch.full((count,), options.rendering, device=display.device),
+        "straight": torch.full((count,), options.rounding == "straight-through", device=display.device),
     }
 
 
 def _both_ways(net: nn.Module, batch: Batch) -> tuple[Tensor, Tensor]:
     """The rendering, and the scene that comes back from its JPEG."""
-    picture = rendered(net, batch["input"]).float()
-    return picture, recovered(net, jpeg(picture, batch["quality"], batch["subsampling"], fourier_round))
+    white, rounding = batch["white"], straight_through if batch["straight"].all() else fourier_round
+    picture = rendered(net, batch["input"], white).float()
+    return picture, recovered(net, jpeg(picture, batch["quality"], batch["subsampling"], rounding), white)
 
 
 def two_way_loss(net: nn.Module, batch: Batch, progress: float) -> dict[str, Tensor]:
@@ -191,9 +219,10 @@ def two_way_loss(net: nn.Module, batch: Batch, progress: float) -> dict[str, Ten
 
 
 def two_way_score(net: nn.Module, batch: Batch) -> Tensor:
-    """Mean of the decibels of the rendering and of the scene that comes back."""
+    """Decibels of the scene that comes back, less what the rendering lacks to `GOOD_RENDERING`."""
     picture, back = _both_ways(net, batch)
-    return (decibels(picture, batch["target"]) + decibels(back, batch["input"])) / 2
+    lacking = (GOOD_RENDERING - decibels(picture, batch["target"])).clamp_min(0)
+    return decibels(back, batch["input"]) - lacking
 
 
 def camera_photo(clean: np.ndarray, number: int, clipped: float) -> Photo:
@@ -204,11 +233,9 @@ def camera_photo(clean: np.ndarray, number: int, clipped: float) -> Photo:
         clipped: so bright that in this share of the pixels a color is clipped for display; 0 leaves it as it is.
     """
     camera = draw_camera(1, torch.Generator().manual_seed(number))
-    gains = camera.gains / camera.gains.min()
-    light = srgb_decode(unprocess.base_curve(torch.from_numpy(clean).permute(2, 0, 1)[None]))
-    sites = process.white_balance(unprocess.color_matrix(light, camera.matrix), 1 / gains).clamp(0, 1)
+    sites = recorded(torch.from_numpy(clean).permute(2, 0, 1)[None], camera)
     if clipped:
-        brightest = process.white_balance(sites, gains).amax(1)
+        brightest = process.white_balance(sites, camera.balance).amax(1)
         sites = (sites / torch.quantile(brightest, 1 - clipped)).clamp_max(1)
     sensor = sensor_of(camera, np.array([[GREEN]]))
     return Photo(sites[0].permute(1, 2, 0).contiguous().numpy(), ColorState.CAMERA, sensor=sensor)
@@ -217,8 +244,8 @@ def camera_photo(clean: np.ndarray, number: int, clipped: float) -> Photo:
 def balanced_view(photo: Photo) -> np.ndarray:
     """RAW as the paper compares it: balanced camera RGB in 0 to 1, gamma-encoded."""
     assert photo.sensor is not None
-    gains = np.array(photo.sensor.white_balance, np.float32)
-    return (photo.pixels * (gains / gains.max())).clip(0, 1) ** np.float32(1 / GAMMA)
+    gains = photo.sensor.gains
+    return (photo.pixels * (gains / gains.max())).clip(0, 1) ** np.float32(1 / process.GAMMA)
 
 
 def undone_by_formula(photo: Photo, quality: int) -> Photo:
@@ -275,7 +302,7 @@ TASK = Task(
     summary=SUMMARY,
     options=IspOptions,
     networks={
-        "squeezed": flow("invertible ISP of Xing et al. at half the resolution", 6, 16, 2),
+        "squeezed": flow("invertible ISP of Xing et al. at a quarter of the resolution", 4, 24, 4),
         "published": flow("invertible ISP of Xing et al. at its published size", 8, 32, 1),
     },
     prepare=prepare,

@@ -55,16 +55,19 @@ def test_curves_are_inverse(name):
 def test_open_curve():
     """The base curve where it is steep enough, and its exact inverse far beyond black and white."""
     middle = torch.linspace(process.TOE, process.KNEE, 50, dtype=torch.float64)
-    assert torch.allclose(process.open_curve(middle), process.base_curve(middle))
+    white = torch.tensor([1.0, 1.6], dtype=torch.float64)
+    shown = process.open_curve(middle.expand(2, 3, 1, -1), white)
+    assert torch.allclose(shown, process.base_curve(middle).expand(2, 3, 1, -1))
     values = torch.linspace(-0.5, 2.5, 3001, dtype=torch.float64)
-    shown = process.open_curve(values)
+    shown = process.open_curve(values.expand(2, 1, 1, -1), white)
     assert (shown.diff() > 0).all()
-    assert torch.allclose(unprocess.open_curve(shown), values, atol=1e-9)
-    slopes = shown.diff() / values.diff()
+    assert torch.allclose(unprocess.open_curve(shown, white)[:, 0, 0], values.expand(2, -1), atol=1e-9)
+    slopes = shown[0, 0, 0].diff() / values.diff()
     knee = round((process.KNEE + 0.5) * 1000)  # index of the knee
     assert slopes[knee - 1].item() == pytest.approx(slopes[knee].item(), rel=0.05)  # no edge there
-    white = process.open_curve(torch.tensor([1.0, 1.36]))  # display white, and a stop more
-    assert white.tolist() == pytest.approx([0.978, 1.0], abs=3e-3)
+    assert [shown[0, 0, 0, 1500].item(), shown[1, 0, 0, 2100].item()] == pytest.approx([1, 1], abs=1e-9)
+    near_base = process.base_curve(values[1350:1500]) - shown[0, 0, 0, 1350:1500]
+    assert near_base.abs().max() < 0.01  # where nothing is brighter than white, it is nearly the development's curve
 
 
 def test_cameras(cameras):
@@ -99,7 +102,12 @@ def test_white_stays_white(cameras):
 def test_gradient(module, name, generator):
     camera = draw_camera(1, generator)
     picture = torch.rand(1, 3, 3, 3, dtype=torch.float64, generator=generator) * 0.8 + 0.1
-    extra = {"white_balance": (camera.gains.double(),), "color_matrix": (camera.matrix.double(),)}.get(name, ())
+    told = {
+        "white_balance": camera.gains.double(),
+        "color_matrix": camera.matrix.double(),
+        "open_curve": torch.tensor([1.2]),
+    }
+    extra = (told[name],) if name in told else ()
     assert torch.autograd.gradcheck(lambda x: getattr(module, name)(x, *extra), picture.requires_grad_())
 
 

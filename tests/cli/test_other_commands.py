@@ -65,8 +65,8 @@ class TestInfo:
         assert done.code == 0
         first, second = done.records
         assert (first["file"], first["format"], first["size"]) == (str(paths[0]), "jpeg", "56×40")
-        assert first["exposure"] == "0.004 s, ISO 400"
-        assert first["metadata"]["exif"] > 0
+        assert first["exposure"] == "1/250 s, ISO 400"
+        assert first["metadata bytes"]["exif"] > 0
         assert (second["format"], second["size"], second["depth"]) == ("png", "5×3", "uint8")
         assert second["exposure"] == "unknown"
 

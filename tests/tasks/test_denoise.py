@@ -8,7 +8,7 @@ from photonet.engine.task import Window
 from photonet.errors import UsageError
 from photonet.photo import Photo
 from photonet.tasks.denoise import TASK, trials
-from photonet.tasks.denoise.display import MAP_ERROR, DenoiseTraining, add_noise, judge
+from photonet.tasks.denoise.display import MAP_ERROR, STRONGEST, DenoiseTraining, add_noise, judge
 from photonet.tasks.denoise.options import DenoiseOptions, DenoiseTrials
 
 
@@ -124,3 +124,11 @@ def test_judge():
     assert judge({"noise": 10.9}, noisy, clean) == {"noise within 10 %": 1, "within 25 %": 1, "within 1": 1}
     assert judge({"noise": 12}, noisy, clean) == {"noise within 10 %": 0, "within 25 %": 1, "within 1": 0}
     assert judge({}, noisy, clean) == {}
+
+
+def test_more_noise_than_the_network_knows(photo):
+    """Told a level of 255, it would paint green lines."""
+    prepared = TASK.prepare([photo], DenoiseOptions(sigma=255), FixedRunner())
+    _, noise_map = prepared.inputs(Window(0, 0, 16, 16))
+    assert noise_map.max().item() == pytest.approx(STRONGEST)
+    assert prepared.notes == {"noise": 255.0, "taken for": 95}

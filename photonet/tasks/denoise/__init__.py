@@ -3,11 +3,11 @@
 from collections.abc import Sequence
 
 from photonet.color import ColorState
-from photonet.engine.classical import classical_denoisers
 from photonet.engine.task import Network, Prepared, Runner, Task, Trial
 from photonet.errors import UsageError
 from photonet.photo import Photo
 from photonet.tasks.denoise import display, raw
+from photonet.tasks.denoise.classical import classical_denoisers
 from photonet.tasks.denoise.options import DenoiseOptions, DenoiseTrials
 
 SUMMARY = "Remove noise from photographs, as much as there is."

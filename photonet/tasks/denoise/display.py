@@ -11,7 +11,6 @@ from pydantic import Field
 from torch import Generator, Tensor, nn
 
 from photonet.camera.noise import Grain, camera_jpeg, draw_grain, soften, uniform, white
-from photonet.engine.classical import noise_rms
 from photonet.engine.data import Batch
 from photonet.engine.task import Network, Options, Prepared, Runner, Tiling, Trial, Window, rms_error
 from photonet.engine.tiles import magnify_window
@@ -27,8 +26,10 @@ from photonet.nets.noise_level import (
 )
 from photonet.nets.unet import DenoisingUNet
 from photonet.photo import Photo
+from photonet.tasks.denoise.classical import noise_rms
 from photonet.tasks.denoise.options import DenoiseOptions
 
+STRONGEST = 95 / 255  # level that the denoiser is told at most: far beyond what it was trained with, it goes wild
 MAP_ERROR = 0.15  # the denoiser learns with a map that is wrong by up to this share
 # of camera grain the map may miss this share: real grain looks more like texture than any that is made, is estimated
 # too low, and a denoiser that trusts its map leaves it in the picture
@@ -143,11 +144,14 @@ def prepare(photos: Sequence[Photo], options: DenoiseOptions, runner: Runner) ->
         return Prepared(lambda window: (picture(window),))
     cells = noise_in(photo, options, runner)
     level = cells.square().mean().sqrt().item() * 255
+    notes = {"noise": round(level, 2)}
+    if cells.max() > STRONGEST:
+        cells, notes["taken for"] = cells.clamp_max(STRONGEST), round(STRONGEST * 255)
 
     def inputs(window: Window) -> tuple[Tensor, ...]:
         return picture(window), magnify_window(cells, CELL, window)
 
-    return Prepared(inputs, {"noise": round(level, 2)})
+    return Prepared(inputs, notes)
 
 
 def judge(notes: Mapping[str, Any], noisy: np.ndarray, clean: np.ndarray) -> dict[str, float]:

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from skimage import data
 
-from photonet.engine.classical import classical_denoisers, noise_rms
 from photonet.engine.score import psnr
+from photonet.tasks.denoise.classical import classical_denoisers, noise_rms
 
 
 def test_value_noise_rms():
