@@ -20,7 +20,7 @@ from . import info, models
 from .config import read_defaults
 from .console import err, fail
 
-EPILOG = """Exit codes: 0 all done, 1 some files failed, 2 usage, 3 unreadable input, 4 weights, 5 device or memory,
+EPILOG = """Exit codes: 0 all done, 1 some files failed, 2 usage or output, 3 unreadable input, 4 weights, 5 device or memory,
 130 interrupted."""
 # verbs over files that no network serves, one module each
 PLAIN = {"develop": "Develop RAW files: white balance, demosaicing, color matrix, tone."}

@@ -179,7 +179,9 @@ def _there_and_back(
     result, seconds = _timed(engine, case, through(result.photo), make_options({**trial.options, **trial.back}))
     yield _row(case, result.network, view(result.photo), view(case.clean), seconds)
     for name, rival in trial.rivals.items():
-        yield _row(case, name, view(rival(case.degraded)), view(case.clean), 0.0)
+        began = perf_counter()
+        back = rival(case.degraded)
+        yield _row(case, name, view(back), view(case.clean), perf_counter() - began)
 
 
 def _timed(engine: Engine, case: Case, photo: Photo, options: Any) -> tuple[Result, float]:

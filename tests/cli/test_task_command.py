@@ -59,7 +59,7 @@ class TestUsage:
     ):
         (tmp_path / "file").touch()
         monkeypatch.setattr("photonet_cli.files.read", lambda path, told: pytest.fail("was read"))
-        refused(photonet("denoise", photo, "-o", f"{tmp_path}/file/"), 1, "file", "should be a folder")
+        refused(photonet("denoise", photo, "-o", f"{tmp_path}/file/"), 2, "file", "should be a folder")
 
     def test_one_file_for_several(self, photonet: Command, photo: Path, tmp_path: Path):
         other = picture(tmp_path / "other.png")
