@@ -20,8 +20,8 @@ from . import info, models
 from .config import read_defaults
 from .console import err, fail
 
-EPILOG = """Exit codes: 0 all done, 1 some files failed, 2 usage or output, 3 unreadable input, 4 weights, 5 device or memory,
-130 interrupted."""
+EPILOG = """Exit codes: 0 all done, 1 some files failed, 2 usage or output, 3 unreadable input, 4 weights,
+5 device or memory, 130 interrupted."""
 # verbs over files that no network serves, one module each
 PLAIN = {"develop": "Develop RAW files: white balance, demosaicing, color matrix, tone."}
 GROUPS = {"train": "Train a network on photos of your own.", "eval": "Measure a task on a test set."}

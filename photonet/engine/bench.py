@@ -15,7 +15,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from photonet.engine.checkpoint import Card
 from photonet.engine.device import Device
 from photonet.engine.examples import example_inputs
-from photonet.engine.infer import load
+from photonet.engine.loaded import load
 from photonet.engine.task import Network
 from photonet.engine.tiles import round_up
 

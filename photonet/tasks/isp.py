@@ -287,7 +287,7 @@ def flow(summary: str, steps: int, growth: int, squeeze: int) -> Network:
         summary=summary,
         build=lambda config: InvertibleIsp(**config),
         config={"steps": steps, "growth": growth, "squeeze": squeeze},
-        tiling=lambda net: Tiling(net.squeeze, net.radius, bytes_per_pixel=60 * growth),
+        tiling=lambda net: Tiling(net.squeeze, net.radius, bytes_per_pixel=70 + 16 * growth // squeeze**2),
         pairs=False,
         exact=True,
         training=IspTraining,

@@ -18,7 +18,8 @@ from photonet.nets.unet import DenoisingUNet
 from photonet.photo import Photo, Sensor
 from photonet.tasks.denoise import TASK, choose, trials
 from photonet.tasks.denoise.options import DenoiseOptions, DenoiseTrials
-from photonet.tasks.denoise.raw import RawTraining, noise_in
+from photonet.tasks.denoise.raw import noise_in
+from photonet.tasks.denoise.raw_networks import RawTraining
 
 FLOAT32 = Device(torch.device("cpu"), torch.float32)
 NOISE = (2e-3, 1e-5)

@@ -6,7 +6,7 @@ from photonet.color import ColorState
 from photonet.engine.task import Network, Prepared, Runner, Task, Trial
 from photonet.errors import UsageError
 from photonet.photo import Photo
-from photonet.tasks.denoise import display, raw
+from photonet.tasks.denoise import display, raw, raw_networks
 from photonet.tasks.denoise.classical import classical_denoisers
 from photonet.tasks.denoise.options import DenoiseOptions, DenoiseTrials
 
@@ -20,13 +20,13 @@ def choose(photos: Sequence[Photo], options: DenoiseOptions) -> str:
 
 def prepare(photos: Sequence[Photo], options: DenoiseOptions, runner: Runner) -> Prepared:
     """The noise of the picture, once; then windows of picture and map."""
-    return (raw if runner.network in raw.DOMAINS else display).prepare(photos, options, runner)
+    return (raw if runner.network in raw_networks.DOMAINS else display).prepare(photos, options, runner)
 
 
 def trials(options: DenoiseTrials, network: Network) -> list[Trial]:
     """The conditions that `photonet eval denoise` measures; networks for mosaics know only RAW."""
     if options.raw or network.expects == ColorState.MOSAIC:
-        return [raw.raw_trial(name, shot, options.told) for name, shot in raw.SHOT_LEVELS.items()]
+        return [raw_networks.raw_trial(name, shot, options.told) for name, shot in raw_networks.SHOT_LEVELS.items()]
     try:
         sigmas = [float(text) for text in options.sigma.split(",") if text.strip()]
     except ValueError:
@@ -43,8 +43,8 @@ TASK = Task(
         "unet": display.UNET,
         "dncnn-color": display.dncnn(3, 20, "DnCNN as published, blind, color"),
         "dncnn-gray": display.dncnn(1, 17, "DnCNN as published, one noise level (25), gray"),
-        "raw-unet": raw.RAW_UNET,
-        "raw-brooks": raw.RAW_BROOKS,
+        "raw-unet": raw_networks.RAW_UNET,
+        "raw-brooks": raw_networks.RAW_BROOKS,
         "noise-level": display.NOISE_LEVEL,
     },
     choose=choose,
