@@ -5,7 +5,7 @@ import torch
 from torch import Generator, Tensor
 
 from photonet.camera.noise import correlated
-from photonet.tasks.denoise.white_noise import LEAST_LEVEL, MOST_CHANGE, refined, whiteness
+from photonet.tasks.denoise.white_noise import GRID, MOST_CHANGE, PIECE, refined, spread_windows, whiteness
 
 DETAIL, LEVEL = 0.05, 0.1  # standard deviations of the picture around gray, and of its noise
 
@@ -43,5 +43,16 @@ def test_whiteness(generator: Generator):
 def test_limits():
     noisy = picture()
     assert refined(0.02, noisy, lambda pieces, level: torch.full_like(pieces, 0.5)) == 0.02 * MOST_CHANGE
-    assert refined(LEAST_LEVEL / 2, noisy, best_denoiser) == LEAST_LEVEL / 2
     assert refined(0.1, noisy, lambda pieces, level: pieces) == 0.1  # nothing is left to measure
+
+
+@pytest.mark.parametrize(("height", "width", "count"), [(63, 500, 0), (64, 64, 1), (321, 481, 1), (700, 400, 2)])
+def test_windows(height: int, width: int, count: int):
+    """Inside of the picture, and where a period of a filter array begins."""
+    windows = spread_windows(height, width)
+    assert len(windows) == count
+    for window in windows:
+        assert window.top % GRID == window.left % GRID == window.height % GRID == window.width % GRID == 0
+        assert 0 <= window.top <= window.top + window.height <= height
+        assert 0 <= window.left <= window.left + window.width <= width
+        assert max(window.height, window.width) <= PIECE

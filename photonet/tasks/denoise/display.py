@@ -28,14 +28,14 @@ from photonet.nets.unet import DenoisingUNet
 from photonet.photo import Photo
 from photonet.tasks.denoise.classical import noise_rms
 from photonet.tasks.denoise.options import DenoiseOptions
-from photonet.tasks.denoise.white_noise import LEAST_LEVEL, refined
+from photonet.tasks.denoise.white_noise import denoiser, refined, spread_windows
 
 STRONGEST = 95 / 255  # level that the denoiser is told at most: far beyond what it was trained with, it goes wild
 MAP_ERROR = 0.15  # the denoiser learns with a map that is wrong by up to this share
 # of camera grain the map may miss this share: real grain looks more like texture than any that is made, is estimated
 # too low, and a denoiser that trusts its map leaves it in the picture
 GRAIN_MISSED = 0.5
-PIECE, LEAST_PIECE = 320, 64  # sides of the pieces that white noise is measured in
+LEAST_LEVEL = 1.5 / 255  # below it hardly any noise is left to measure
 CAMERA_LEVELS = {"weak": 3.0, "middle": 6.0, "strong": 12.0}  # luma grain of the trials, on the scale of 0 to 255
 
 
@@ -130,28 +130,13 @@ def noise_in(photo: Photo, options: DenoiseOptions, runner: Runner) -> Tensor:
     if options.sigma != "auto":
         return torch.full((1, 1, 1, 1), float(options.sigma) / 255)
     cells = pool_levels(runner.map("noise-level", photo)).clamp_max(1)
-    pieces = _pieces(photo, runner)
-    if pieces is None:
-        return cells
-
-    def denoise(noisy: Tensor, level: float) -> Tensor:
-        return runner.output(runner.network, noisy, torch.full_like(noisy[:, :1], level))
-
+    windows = spread_windows(photo.height, photo.width)
     level = cells.square().mean().sqrt().item()
-    return cells * (refined(level, pieces, denoise) / max(level, LEAST_LEVEL))
-
-
-def _pieces(photo: Photo, runner: Runner) -> Tensor | None:
-    """Pieces of the picture, B 3 h w, evenly spread over it: all of a small one; None of one that is too small."""
-    sides = [min(side // CELL * CELL, PIECE) for side in (photo.height, photo.width)]
-    if min(sides) < LEAST_PIECE:
-        return None
+    if not windows or level < LEAST_LEVEL:
+        return cells
     picture = runner.picture(photo, runner.network)
-    tops, lefts = (
-        range((size - side) // 2, size, size) if size < 2 * side else (size // 4 - side // 2, 3 * size // 4 - side // 2)
-        for size, side in zip((photo.height, photo.width), sides, strict=True)
-    )
-    return torch.cat([picture(Window(max(top, 0), max(left, 0), *sides)) for top in tops for left in lefts])
+    pieces = torch.cat([picture(window) for window in windows])
+    return cells * (refined(level, pieces, denoiser(runner)) / level)
 
 
 def prepare(photos: Sequence[Photo], options: DenoiseOptions, runner: Runner) -> Prepared:

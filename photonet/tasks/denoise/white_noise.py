@@ -6,16 +6,39 @@ import torch
 from torch import Tensor
 
 from photonet.camera.noise import white
+from photonet.engine.task import Runner, Window
 
-LEAST_LEVEL = 1.5 / 255  # below it hardly any noise is left to measure
 WHITE_CORRELATION = 0.05  # of neighboring residuals: from there on the noise is not white at all
 PROBE = 0.3  # strength of the probing noise, of the level
 ROUNDS = 2
 SETTLED = 0.02  # a change of the level that is not worth another round
 MOST_CHANGE = 2.0  # factor, in all
 LEAST_FREEDOM = 0.2
+PIECE, LEAST_PIECE = 320, 64  # sides of the pieces of a picture that its noise is measured in
+GRID = 16  # pieces begin at multiples of it: of strides, and of the period of a Bayer array
 
 Denoise = Callable[[Tensor, float], Tensor]
+
+
+def denoiser(runner: Runner) -> Denoise:
+    """The network of a job, told one level everywhere."""
+
+    def denoise(noisy: Tensor, level: float) -> Tensor:
+        return runner.output(runner.network, noisy, torch.full_like(noisy[:, :1], level))
+
+    return denoise
+
+
+def spread_windows(height: int, width: int) -> list[Window]:
+    """Equal pieces of a picture, evenly spread: one of a small picture, four of others; none of a tiny one."""
+    sides = [min(size // GRID * GRID, PIECE) for size in (height, width)]
+    if min(sides) < LEAST_PIECE:
+        return []
+    middles = [(size / 2,) if size < 2 * PIECE else (size / 4, 3 * size / 4) for size in (height, width)]
+    tops, lefts = (
+        [int(middle - side / 2) // GRID * GRID for middle in line] for line, side in zip(middles, sides, strict=True)
+    )
+    return [Window(top, left, *sides) for top in tops for left in lefts]
 
 
 def refined(level: float, noisy: Tensor, denoise: Denoise) -> float:
@@ -35,8 +58,6 @@ def refined(level: float, noisy: Tensor, denoise: Denoise) -> float:
     """
     first = level
     for _ in range(ROUNDS):
-        if level < LEAST_LEVEL:
-            break
         clean = denoise(noisy, level)
         residual = noisy - clean
         share = whiteness(residual)
