@@ -105,7 +105,7 @@ def _sensor(sensor: Sensor) -> dict[str, Any]:
 
 def _exposure(exposure: Exposure) -> str:
     time = exposure.time_s and (f"1/{1 / exposure.time_s:.0f}" if exposure.time_s < LONG else f"{exposure.time_s:g}")
-    parts = (("{} s", time), ("ISO {:g}", exposure.iso), ("f/{:g}", exposure.f_number))
+    parts = (("{} s", time), ("ISO {:g}", exposure.iso), ("f/{:.3g}", exposure.f_number))
     return ", ".join(form.format(value) for form, value in parts if value is not None) or "unknown"
 
 

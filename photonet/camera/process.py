@@ -125,6 +125,17 @@ def open_curve(display: Tensor, white: Tensor) -> Tensor:
     return base_curve(display.clamp(TOE, KNEE)) + above + (display - TOE).clamp_max(0) * (toe.level / TOE)
 
 
+def open_curve_slope(display: Tensor, white: Tensor) -> Tensor:
+    """Slope of `open_curve` above the knee, and at least that slope below, which is nowhere as flat.
+
+    Args:
+        display, white: as there.
+    """
+    room = headroom(white.to(display))[:, None, None, None]
+    slope = curve_at(KNEE).slope
+    return slope / (1 + (display - KNEE).clamp_min(0) * (slope / room))
+
+
 def headroom(white: Tensor) -> Tensor:
     """How slowly `open_curve` rises above the knee, so that `white` becomes 1; found by halving an interval."""
     knee = curve_at(KNEE)

@@ -31,8 +31,10 @@ NAME = "isp"
 CLIPPED_SHARE = 0.3  # of the pixels, in the trials of highlights
 BRIGHTEST = 1.5  # stops that training pictures are brighter at most
 HIGHEST = 2.5  # value of an encoded scene: a linear 7 times white, more than white balance makes of any sensor
+DARK = 1e-4  # of white
 GOOD_RENDERING = 34.0  # decibels, from which on only the way back counts
-LOST_SHARE = 1e-3  # of a scene's pixels that may be brighter than what becomes white
+SAMPLES, CANDIDATES = 100_000, 17  # pixels and values that what becomes white is chosen from
+JPEG_ERROR = 1.5 / 255  # of a rendering's pixels, about, at quality 90
 
 
 class IspOptions(Options):
@@ -160,9 +162,19 @@ def _parsed_white(text: str, where: Path | str) -> float:
 
 
 def white_of(scene: Photo) -> float:
-    """The value of an encoded scene that is to become white, at least 1: but for a few pixels nothing is brighter."""
-    brightest = scene.pixels[::2, ::2].max(2)
-    return round(float(np.clip(np.quantile(brightest, 1 - LOST_SHARE), 1, HIGHEST)), 4)
+    """The value of an encoded scene that is to become white, at least 1: the one that loses least.
+
+    What is brighter is cut off, and the more there is room for, the more the errors of a JPEG grow on the way back.
+    """
+    stride = max(round((scene.height * scene.width / SAMPLES) ** 0.5), 1)
+    values = torch.from_numpy(scene.pixels[::stride, ::stride].copy()).flatten()
+    whites = torch.linspace(1, max(values.max().clamp_max(HIGHEST).item(), 1), CANDIDATES)
+    costs = []
+    for white in whites.split(1):
+        shown = values.clamp(process.TOE, white.item()).view(1, 1, 1, -1)
+        noise = JPEG_ERROR / process.open_curve_slope(shown, white)
+        costs.append((noise.square() + (values.clamp_min(1) - shown).clamp_min(0).square()).mean())
+    return round(whites[int(torch.stack(costs).argmin())].item(), 4)
 
 
 def recorded(display: Tensor, camera: Camera, brighter: Tensor | float = 1) -> Tensor:
@@ -192,11 +204,17 @@ def make_pair(batch: Batch, generator: Generator, options: IspTraining) -> Batch
         "input": encoded,
         "white": torch.maximum(brightest, elsewhere),
         "target": process.base_curve(srgb_encode(shown)),
+        "to_camera": torch.linalg.inv(camera.matrix) / camera.balance.amax(1)[:, None, None],
         "quality": uniform(count, low, high, generator).round(),
         "subsampling": torch.randint(len(SUBSAMPLING), (count,), generator=generator, device=generator.device),
         "weight": torch.full((count,), options.rendering, device=display.device),
         "straight": torch.full((count,), options.rounding == "straight-through", device=display.device),
     }
+
+
+def _compared(scene: Tensor, batch: Batch) -> Tensor:
+    """What `balanced_view` makes of encoded scenes, but for the darkest values, whose slope has no bound."""
+    return process.gamma(process.color_matrix(srgb_decode(scene), batch["to_camera"]).clamp(DARK, 1))
 
 
 def _both_ways(net: nn.Module, batch: Batch) -> tuple[Tensor, Tensor]:
@@ -207,22 +225,22 @@ def _both_ways(net: nn.Module, batch: Batch) -> tuple[Tensor, Tensor]:
 
 
 def two_way_loss(net: nn.Module, batch: Batch, progress: float) -> dict[str, Tensor]:
-    """Absolute error of the rendering, and of the scene (as `photonet.engine.develop.encoded`) that comes back by JPEG.
+    """Absolute error of the rendering, and of the RAW that comes back through JPEG.
 
     Source: Xing et al., CVPR 2021, equation 6.
     """
     picture, back = _both_ways(net, batch)
     rendering = (picture - batch["target"]).abs().mean((1, 2, 3))
-    recovery = (back - batch["input"]).abs().mean((1, 2, 3))
+    recovery = (_compared(back, batch) - _compared(batch["input"], batch)).abs().mean((1, 2, 3))
     loss = (batch["weight"] * rendering + recovery).mean()
     return {"loss": loss, "rendering": rendering.mean(), "recovery": recovery.mean()}
 
 
 def two_way_score(net: nn.Module, batch: Batch) -> Tensor:
-    """Decibels of the scene that comes back, less what the rendering lacks to `GOOD_RENDERING`."""
+    """Decibels of the RAW that comes back, less what the rendering lacks to `GOOD_RENDERING`."""
     picture, back = _both_ways(net, batch)
     lacking = (GOOD_RENDERING - decibels(picture, batch["target"])).clamp_min(0)
-    return decibels(back, batch["input"]) - lacking
+    return decibels(_compared(back, batch), _compared(batch["input"], batch)) - lacking
 
 
 def camera_photo(clean: np.ndarray, number: int, clipped: float) -> Photo:

@@ -13,6 +13,7 @@ from photonet.engine.infer import Engine
 from photonet.errors import UsageError
 from photonet.io import encode, read_bytes
 from photonet.nets.invertible import InvertibleIsp
+from photonet.photo import Photo
 from photonet.tasks.isp import (
     TASK,
     IspOptions,
@@ -23,6 +24,7 @@ from photonet.tasks.isp import (
     make_pair,
     trials,
     undone_by_formula,
+    white_of,
 )
 
 
@@ -79,6 +81,14 @@ def test_camera_photo_develops_to_what_it_came_from(clean: np.ndarray):
     photo = camera_photo(clean, 3, 0)
     shown = develop(photo, PLAIN, np.float32).pixels
     np.testing.assert_allclose(shown, clean, atol=2e-3)
+
+
+@pytest.mark.parametrize(("share", "lowest", "highest"), [(0.0, 1.0, 1.0), (0.001, 1.0, 1.1), (0.3, 1.25, 1.5)])
+def test_white_makes_room_for_highlights(clean: np.ndarray, share: float, lowest: float, highest: float):
+    """Where there are some: a few bright pixels do not cost all others their precision."""
+    pixels = np.tile(clean, (4, 4, 1))
+    pixels.reshape(-1, 3)[: int(share * pixels.size / 3)] = 1.5
+    assert lowest <= white_of(Photo(pixels)) <= highest
 
 
 def test_clipped_share(clean: np.ndarray):
