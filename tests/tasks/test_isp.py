@@ -83,7 +83,7 @@ def test_camera_photo_develops_to_what_it_came_from(clean: np.ndarray):
     np.testing.assert_allclose(shown, clean, atol=2e-3)
 
 
-@pytest.mark.parametrize(("share", "lowest", "highest"), [(0.0, 1.0, 1.0), (0.001, 1.0, 1.1), (0.3, 1.25, 1.5)])
+@pytest.mark.parametrize(("share", "lowest", "highest"), [(0.0, 1.0, 1.0), (0.0001, 1.0, 1.1), (0.3, 1.25, 1.5)])
 def test_white_makes_room_for_highlights(clean: np.ndarray, share: float, lowest: float, highest: float):
     """Where there are some: a few bright pixels do not cost all others their precision."""
     pixels = np.tile(clean, (4, 4, 1))
