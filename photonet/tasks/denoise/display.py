@@ -136,6 +136,8 @@ def noise_in(photo: Photo, options: DenoiseOptions, runner: Runner) -> Tensor:
         return cells
     picture = runner.picture(photo, runner.network)
     pieces = torch.cat([picture(window) for window in windows])
+    if (pieces == pieces[:, :1]).all():  # noise that all channels share is not what the denoiser is best at
+        return cells
     return cells * (refined(level, pieces, denoiser(runner)) / level)
 
 

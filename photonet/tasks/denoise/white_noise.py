@@ -50,7 +50,7 @@ def refined(level: float, noisy: Tensor, denoise: Denoise) -> float:
 
     Args:
         level: first estimate of the standard deviation.
-        noisy: B C H W, pieces of the picture; gray ones have equal channels.
+        noisy: B C H W, pieces of the picture, with noise of their own in each channel.
         denoise: pieces and level → denoised pieces.
 
     Source: Stein, "Estimation of the Mean of a Multivariate Normal Distribution", Annals of Statistics 1981; the
@@ -63,7 +63,7 @@ def refined(level: float, noisy: Tensor, denoise: Denoise) -> float:
         share = whiteness(residual)
         if share == 0:
             break
-        probe = _probe(noisy)
+        probe = white(noisy.shape, torch.Generator().manual_seed(0))  # always the same
         strength = PROBE * level
         derivative = ((denoise(noisy + strength * probe, level) - clean) * probe).mean().item() / strength
         exact = residual.square().mean().sqrt().item() / max(1 - derivative, LEAST_FREEDOM) ** 0.5
@@ -86,11 +86,3 @@ def whiteness(residual: Tensor) -> float:
     neighbors = ((plane[:, 1:] * plane[:, :-1]).mean(), (plane[:, :, 1:] * plane[:, :, :-1]).mean())
     correlation = (sum(neighbors) / (2 * power)).item()
     return min(max(1 - correlation / WHITE_CORRELATION, 0.0), 1.0)
-
-
-def _probe(noisy: Tensor) -> Tensor:
-    """White noise of level 1, always the same; of one plane where the picture is gray."""
-    generator = torch.Generator().manual_seed(0)
-    gray = bool((noisy == noisy[:, :1]).all())
-    shape = (len(noisy), 1 if gray else noisy.shape[1], *noisy.shape[2:])
-    return white(shape, generator).expand_as(noisy)
