@@ -132,7 +132,7 @@ def noise_in(photo: Photo, options: DenoiseOptions, runner: Runner) -> Tensor:
     cells = pool_levels(runner.map("noise-level", photo)).clamp_max(1)
     windows = spread_windows(photo.height, photo.width)
     level = cells.square().mean().sqrt().item()
-    if not windows or level < LEAST_LEVEL:
+    if not windows or not LEAST_LEVEL <= level <= STRONGEST:
         return cells
     picture = runner.picture(photo, runner.network)
     pieces = torch.cat([picture(window) for window in windows])
