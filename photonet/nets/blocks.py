@@ -27,7 +27,7 @@ class InputConv(nn.Conv2d):
         if picture.dtype.itemsize <= rounded.dtype.itemsize:
             return features
         rest = (picture - rounded).to(rounded.dtype)
-        return features + F.conv2d(rest, self.weight, padding=self.padding)
+        return features.add_(F.conv2d(rest, self.weight, padding=self.padding))
 
 
 def weight_dtype(module: nn.Module) -> torch.dtype:

@@ -59,6 +59,18 @@ ON_TEST_SETS: list[tuple[str, str, int, dict[str, Any], dict[str, float]]] = [
             "high ISO, shot 0.008, told": 29.26,
         },
     ),
+    (
+        "isp-squeezed",
+        "CBSD68",
+        EVERY,
+        {"quality": "90"},
+        {
+            "quality 90, on the way": 40.57,
+            "quality 90": 45.35,
+            "quality 90, 30% clipped, on the way": 33.12,
+            "quality 90, 30% clipped": 29.64,
+        },
+    ),
     ("denoise-dncnn-color", "CBSD68", EVERY, {"sigma": "25"}, {"sigma 25": 30.98}),
     ("denoise-dncnn-gray", "Set12", 1, {"sigma": "25"}, {"sigma 25": 29.59}),
 ]
@@ -67,6 +79,7 @@ ON_TEST_SETS: list[tuple[str, str, int, dict[str, Any], dict[str, float]]] = [
 # weights, trial options, floors by trial, on the clean samples
 ON_CLEAN: list[tuple[str, dict[str, Any], dict[str, float]]] = [
     ("denoise-raw-unet", {"raw": True, "told": True}, {"middle ISO, shot 0.0015, told": 35.09}),
+    ("isp-squeezed", {"quality": "90"}, {"quality 90, on the way": 42.73, "quality 90": 45.52}),
 ]
 REAL_RAW = 11.8  # decibels that a real RAW file with more noise gains
 

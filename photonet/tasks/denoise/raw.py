@@ -86,7 +86,7 @@ def prepare(photos: Sequence[Photo], options: DenoiseOptions, runner: Runner) ->
     flips, domain = FLIPS_TO_RGGB[phase], DOMAINS[runner.network]
     picture = runner.picture(photo, runner.network)
     found, origin = noise_in(photo, options)
-    if origin.startswith("estimated") and domain is STABILIZED:
+    if origin == "estimated" and domain is STABILIZED:
         found = _refined(found, photo, lambda window: picture(window).flip(flips), runner)
     noise = _at_least_usual(found)
 
