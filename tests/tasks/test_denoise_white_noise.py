@@ -46,7 +46,7 @@ def test_limits():
 
 @pytest.mark.parametrize(("height", "width", "count"), [(63, 500, 0), (64, 64, 1), (321, 481, 1), (700, 400, 2)])
 def test_windows(height: int, width: int, count: int):
-    """Inside of the picture, and where a period of a filter array begins."""
+    """Inside of the picture."""
     windows = spread_windows(height, width)
     assert len(windows) == count
     for window in windows:

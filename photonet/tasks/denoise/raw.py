@@ -1,6 +1,6 @@
 """RAW pictures: mosaics denoised before anything else is done to them."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -8,14 +8,13 @@ from torch import Tensor
 
 from photonet.camera.estimate import estimate_shot_read
 from photonet.camera.mosaic import FLIPS_TO_RGGB, bayer_phase
-from photonet.camera.sensor import LEAST_VARIANCE, ShotRead, read_at, stabilized_deviation
+from photonet.camera.sensor import LEAST_VARIANCE, ShotRead, read_at
 from photonet.color import ColorState
 from photonet.engine.task import Prepared, Runner, Window
 from photonet.errors import UsageError
 from photonet.photo import Photo
 from photonet.tasks.denoise.options import DenoiseOptions
-from photonet.tasks.denoise.raw_networks import DOMAINS, STABILIZED
-from photonet.tasks.denoise.white_noise import denoiser, refined, spread_windows
+from photonet.tasks.denoise.raw_networks import DOMAINS
 
 LEAST_READ = 0.3  # of the read variance that cameras have at a shot variance: networks know no sensor with less
 MOST_SITES = 8_000_000  # that the noise is estimated from
@@ -52,23 +51,6 @@ def noise_in(photo: Photo, options: DenoiseOptions) -> tuple[ShotRead, str]:
     return _of_floats(fit.shot, max(fit.read, usual)), "estimated, but read noise assumed"
 
 
-def _refined(noise: ShotRead, photo: Photo, picture: Callable[[Window], Tensor], runner: Runner) -> ShotRead:
-    """Both variances scaled so that the noise is of the level that the network finds in the stabilized mosaic."""
-    windows = spread_windows(photo.height, photo.width)
-    if not windows:
-        return noise
-    usual = _at_least_usual(noise)
-    pieces = STABILIZED.enter(torch.cat([picture(window) for window in windows]), usual)["input"]
-    level = stabilized_deviation(usual).item()
-    factor = (refined(level, pieces, denoiser(runner)) / level) ** 2
-    return ShotRead(noise.shot * factor, noise.read * factor)
-
-
-def _at_least_usual(noise: ShotRead) -> ShotRead:
-    """Read noise that networks know: no sensor has far less than usual at a shot noise."""
-    return ShotRead(noise.shot, torch.maximum(noise.read, LEAST_READ * read_at(noise.shot.clamp_min(LEAST_VARIANCE))))
-
-
 def _of_floats(shot: float, read: float) -> ShotRead:
     return ShotRead(torch.tensor([shot]), torch.tensor([read]))
 
@@ -86,9 +68,7 @@ def prepare(photos: Sequence[Photo], options: DenoiseOptions, runner: Runner) ->
     flips, domain = FLIPS_TO_RGGB[phase], DOMAINS[runner.network]
     picture = runner.picture(photo, runner.network)
     found, origin = noise_in(photo, options)
-    if origin == "estimated" and domain is STABILIZED:
-        found = _refined(found, photo, lambda window: picture(window).flip(flips), runner)
-    noise = _at_least_usual(found)
+    noise = ShotRead(found.shot, torch.maximum(found.read, LEAST_READ * read_at(found.shot.clamp_min(LEAST_VARIANCE))))
 
     def inputs(window: Window) -> tuple[Tensor, ...]:
         return tuple(domain.enter(picture(window).flip(flips), noise).values())

@@ -15,7 +15,7 @@ SETTLED = 0.02  # a change of the level that is not worth another round
 MOST_CHANGE = 2.0  # factor, in all
 LEAST_FREEDOM = 0.2
 PIECE, LEAST_PIECE = 320, 64  # sides of the pieces of a picture that its noise is measured in
-GRID = 16  # pieces begin at multiples of it: of strides, and of the period of a Bayer array
+GRID = 16  # pieces begin at multiples of it, as strides want
 
 Denoise = Callable[[Tensor, float], Tensor]
 
