@@ -126,7 +126,7 @@ def open_curve(display: Tensor, white: Tensor) -> Tensor:
 
 
 def open_curve_slope(display: Tensor, white: Tensor) -> Tensor:
-    """Slope of `open_curve` above the knee, and at least that slope below, which is nowhere as flat.
+    """Slope of `open_curve` above the knee; below it, the slope at the knee.
 
     Args:
         display, white: as there.

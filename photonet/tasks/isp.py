@@ -156,9 +156,12 @@ def _parsed(text: str, photo: Photo) -> Sensor:
 
 def _parsed_white(text: str, where: Path | str) -> float:
     try:
-        return float(np.clip(float(text), 1, HIGHEST))
+        white = float(text)
     except ValueError:
-        raise InputError(f"its note on the white level is damaged ({text!r})", where) from None
+        white = 0.0
+    if not 1 <= white <= HIGHEST:
+        raise InputError(f"its note on the white level is damaged ({text!r})", where)
+    return white
 
 
 def white_of(scene: Photo) -> float:

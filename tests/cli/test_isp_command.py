@@ -88,4 +88,6 @@ def test_what_was_not_rendered_is_refused(photonet: Command, weights: Path, tmp_
     data = rendered.read_bytes()
     (tmp_path / "damaged.jpg").write_bytes(data.replace(b"xyz_to_camera", b"xyz_to_nowhere"[:13]))
     refused(photonet("isp", "--inverse", tmp_path / "damaged.jpg", "-o", out, "--weights", weights), 3, "damaged")
+    (tmp_path / "white.jpg").write_bytes(data.replace(b'White="1', b'White="n'))
+    refused(photonet("isp", "--inverse", tmp_path / "white.jpg", "-o", out, "--weights", weights), 3, "white level")
     assert not out.exists()
