@@ -13,6 +13,12 @@ from torch import Tensor
 
 SUBSAMPLING = ("4:4:4", "4:2:2", "4:2:0")  # the index is how `jpeg` names them
 FOURIER_TERMS = 9
+BLOCK = 8  # side of a block
+LUMA_BANDS = ((1, 2), (3, 4), (5, 6), (7, 8), (9, 14))  # first and last sum of both frequencies
+CHROMA_BANDS = ((1, 2), (3, 6), (7, 14))
+NEAR_ZERO = (0.5, 1.5)  # bounds of coefficients on the scale of 0 to 255: what 8 bits leave of zero, and a step more
+STATISTICS = (len(LUMA_BANDS) + len(CHROMA_BANDS)) * (1 + len(NEAR_ZERO))
+LEAST_COEFFICIENT = 0.1
 Rounding = Callable[[Tensor], Tensor]
 _CHROMA_CELL = ((1, 1), (1, 2), (2, 2))  # luma rows and columns per chroma sample
 
@@ -115,10 +121,46 @@ def _through_blocks(plane: Tensor, steps: Tensor, rounding: Rounding) -> Tensor:
     return blocks.transpose(3, 4).reshape(batch, channels, rows * 8, columns * 8)[..., :height, :width]
 
 
+@torch.no_grad()
+def block_statistics(rgb: Tensor) -> Tensor:
+    """What the blocks of a picture tell of the JPEG file that it may come from: how much its quantization took away.
+
+    For bands of frequencies of luma and of chroma: the logarithm of the mean absolute DCT coefficient, and the shares
+    of them below each of `NEAR_ZERO`. Of a file that was cropped since, so that its blocks begin elsewhere, they tell
+    no more than of a picture that never was a JPEG.
+
+    Args:
+        rgb: B 3 H W, sRGB code values, 1.0 = white, H and W multiples of 8.
+
+    Returns:
+        B STATISTICS H/8 W/8, float32.
+    """
+    with torch.autocast(rgb.device.type, enabled=False):
+        planes = rgb_to_ycbcr(rgb.float() * 255).transpose(0, 1)
+        dct = torch.einsum("ky,lx->klyx", _dct_matrix(), _dct_matrix()).flatten(0, 1)[:, None].to(planes)
+        sizes = F.conv2d(planes.flatten(0, 1)[:, None], dct, stride=BLOCK).abs_().unflatten(0, planes.shape[:2])
+        levels = _in_bands(sizes).add_(LEAST_COEFFICIENT).log_()
+        return torch.cat([levels, *(_in_bands((sizes < bound).float()) for bound in NEAR_ZERO)], 1)
+
+
+def _in_bands(values: Tensor) -> Tensor:
+    """Means over each band of 3 B 64 h w: B bands h w."""
+    luma, chroma = (_band_weights(bands).to(values) for bands in (LUMA_BANDS, CHROMA_BANDS))
+    return torch.cat([F.conv2d(values[0], luma), F.conv2d((values[1] + values[2]) / 2, chroma)], 1)
+
+
+@cache
+def _band_weights(bands: tuple[tuple[int, int], ...]) -> Tensor:
+    """What takes the means over bands of the 64 frequencies, as a 1×1 convolution."""
+    order = (torch.arange(BLOCK)[:, None] + torch.arange(BLOCK)).flatten()
+    within = torch.stack([(low <= order) & (order <= high) for low, high in bands]).float()
+    return (within / within.sum(1, keepdim=True))[..., None, None]
+
+
 @cache
 def _dct_matrix() -> Tensor:
     """The orthonormal type-II DCT of length 8."""
-    k, n = torch.meshgrid(torch.arange(8.0), torch.arange(8.0), indexing="ij")
-    matrix = torch.cos(math.pi * (2 * n + 1) * k / 16) / 2
+    k, n = torch.meshgrid(torch.arange(float(BLOCK)), torch.arange(float(BLOCK)), indexing="ij")
+    matrix = torch.cos(math.pi * (2 * n + 1) * k / (2 * BLOCK)) / 2
     matrix[0] /= math.sqrt(2)
     return matrix

@@ -231,9 +231,6 @@ class _Runner:
     def map(self, network: str, photo: Photo) -> Tensor:
         return self.engine.map(network, photo)
 
-    def output(self, network: str, *tensors: Tensor) -> Tensor:
-        return self.engine.loaded(network)(tensors)[0].cpu()
-
 
 def _sweep(
     photo: Photo, loaded: Loaded, size: int, work: Callable[[Tile], bool], progress: Progress

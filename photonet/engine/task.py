@@ -95,9 +95,6 @@ class Runner(Protocol):
     def map(self, network: str, photo: Photo) -> Tensor:
         """The whole output of another network of the task, 1 C H W; meant for small outputs."""
 
-    def output(self, network: str, *tensors: Tensor) -> Tensor:
-        """What a network of the task makes of tensors, B C H W, at once and in float32; meant for small pieces."""
-
 
 def prepare_picture(photos: Sequence[Photo], options: Any, runner: Runner) -> Prepared:
     """The default of `Task.prepare`: the first photo is all that the network wants."""

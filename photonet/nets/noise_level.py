@@ -1,5 +1,7 @@
 """A small network that says how noisy a picture is and where, and how sure it is."""
 
+from collections.abc import Callable
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -20,10 +22,14 @@ class NoiseLevel(nn.Module):
     Residual blocks at a quarter, an eighth and a sixteenth of the resolution cost a twentieth of the denoiser.
 
     Args:
+        statistics: picture → further features of each cell, B F H/16 W/16, that convolutions do not find.
+        count: of those features, F.
         widths: features at a quarter, an eighth and a sixteenth of the resolution.
     """
 
-    def __init__(self, widths: tuple[int, int, int] = (48, 64, 64)) -> None:
+    def __init__(
+        self, statistics: Callable[[Tensor], Tensor], count: int, widths: tuple[int, int, int] = (48, 64, 64)
+    ) -> None:
         super().__init__()
         quarter, eighth, sixteenth = widths
         self.body = nn.Sequential(
@@ -36,6 +42,12 @@ class NoiseLevel(nn.Module):
             ResidualBlock(eighth),
             nn.Conv2d(eighth, sixteenth, 2, stride=2),
             nn.ReLU(inplace=True),
+        )
+        self.statistics = statistics
+        self.head = nn.Sequential(
+            nn.Conv2d(sixteenth + count, sixteenth, 1),
+            nn.ReLU(inplace=True),
+            ResidualBlock(sixteenth),
             ResidualBlock(sixteenth),
             nn.Conv2d(sixteenth, 2, 1),
         )
@@ -43,7 +55,7 @@ class NoiseLevel(nn.Module):
     @property
     def radius(self) -> int:
         """How many pixels away from a cell an input pixel can change its estimate."""
-        return 3 * 4 + 2 * 8 + 2 * 16
+        return 3 * 4 + 2 * 8 + 4 * 16
 
     def forward(self, noisy: Tensor) -> Tensor:
         """Noise level of each cell, as a Laplace distribution of its logarithm.
@@ -55,7 +67,9 @@ class NoiseLevel(nn.Module):
             B 2 H/16 W/16: log(level + FLOOR), with the level a standard deviation on the same scale; and the logarithm
             of the distribution's scale, small where the network is sure.
         """
-        location, log_scale = self.body(noisy).float().chunk(2, 1)
+        features = self.body(noisy)
+        statistics = self.statistics(noisy).to(features.dtype)
+        location, log_scale = self.head(torch.cat([features, statistics], 1)).float().chunk(2, 1)
         return torch.cat([location + TYPICAL_LOG_LEVEL, log_scale.clamp(*_LOG_SCALE)], 1)
 
 

@@ -30,11 +30,15 @@ SUMMARY = "Render RAW files as JPEGs that can be turned back into RAW."
 NAME = "isp"
 CLIPPED_SHARE = 0.3  # of the pixels, in the trials of highlights
 BRIGHTEST = 1.5  # stops that training pictures are brighter at most
+ELSEWHERE = 0.3  # share of the training crops whose white is that of another crop, as if both were of one picture
 HIGHEST = 2.5  # value of an encoded scene: a linear 7 times white, more than white balance makes of any sensor
 DARK = 1e-4  # of white
 GOOD_RENDERING = 34.0  # decibels, from which on only the way back counts
 SAMPLES, CANDIDATES = 100_000, 17  # pixels and values that what becomes white is chosen from
 JPEG_ERROR = 1.5 / 255  # of a rendering's pixels, about, at quality 90
+WORTH = (
+    1e-3  # of a decibel of the recovered RAW beside the rendering's absolute error: what it takes from that of a RAW
+)
 
 
 class IspOptions(Options):
@@ -51,11 +55,14 @@ class IspTraining(Options):
         rendering: weight of the rendering's error against that of the recovered RAW.
         rounding: how the gradient passes the rounding of the JPEG: by the published Fourier series, or as if there were
             none, which has far less variance.
+        recovery: the error of the recovered RAW: absolute as published, or in decibels, so that a picture that comes
+            back nearly exactly counts as much as one whose highlights were clipped.
     """
 
     quality: tuple[float, float] = (75.0, 96.0)
     rendering: float = Field(1.0, gt=0)
     rounding: Literal["fourier", "straight-through"] = "fourier"
+    recovery: Literal["absolute", "decibels"] = "absolute"
 
 
 class IspTrials(Options):
@@ -165,19 +172,26 @@ def _parsed_white(text: str, where: Path | str) -> float:
 
 
 def white_of(scene: Photo) -> float:
-    """The value of an encoded scene that is to become white, at least 1: the one that loses least.
+    """The value of an encoded scene that is to become white."""
+    stride = max(round((scene.height * scene.width / SAMPLES) ** 0.5), 1)
+    values = torch.from_numpy(scene.pixels[::stride, ::stride].copy())
+    return round(best_whites(values.flatten()[None]).item(), 4)
+
+
+def best_whites(values: Tensor) -> Tensor:
+    """Of encoded scenes, B N, what each should have as white, at least 1: the value that loses least, B.
 
     What is brighter is cut off, and the more there is room for, the more the errors of a JPEG grow on the way back.
     """
-    stride = max(round((scene.height * scene.width / SAMPLES) ** 0.5), 1)
-    values = torch.from_numpy(scene.pixels[::stride, ::stride].copy()).flatten()
-    whites = torch.linspace(1, max(values.max().clamp_max(HIGHEST).item(), 1), CANDIDATES)
+    brightest = values.amax(1).clamp(1, HIGHEST)
+    shares = torch.linspace(0, 1, CANDIDATES, device=values.device)
+    whites = 1 + shares[:, None] * (brightest - 1)
     costs = []
-    for white in whites.split(1):
-        shown = values.clamp(process.TOE, white.item()).view(1, 1, 1, -1)
-        noise = JPEG_ERROR / process.open_curve_slope(shown, white)
-        costs.append((noise.square() + (values.clamp_min(1) - shown).clamp_min(0).square()).mean())
-    return round(whites[int(torch.stack(costs).argmin())].item(), 4)
+    for white in whites:
+        shown = torch.minimum(values.clamp_min(process.TOE), white[:, None])
+        noise = JPEG_ERROR / process.open_curve_slope(shown[:, None, None], white)[:, 0, 0]
+        costs.append((noise.square() + (values.clamp_min(1) - shown).clamp_min(0).square()).mean(1))
+    return whites.gather(0, torch.stack(costs).argmin(0, keepdim=True))[0]
 
 
 def recorded(display: Tensor, camera: Camera, brighter: Tensor | float = 1) -> Tensor:
@@ -201,17 +215,18 @@ def make_pair(batch: Batch, generator: Generator, options: IspTraining) -> Batch
     shown = process.color_matrix(balanced.clamp_max(1), camera.matrix)
     low, high = options.quality
     encoded = srgb_encode(scene)
-    brightest = encoded.amax((1, 2, 3)).clamp(1, HIGHEST)
-    elsewhere = uniform(count, 0.5, 2, generator).clamp(1, HIGHEST)  # the picture that a crop is of may be brighter
+    whites = best_whites(encoded.flatten(1))
+    elsewhere = uniform(count, 0, 1, generator) < ELSEWHERE
     return {
         "input": encoded,
-        "white": torch.maximum(brightest, elsewhere),
+        "white": torch.where(elsewhere, whites.roll(1), whites),
         "target": process.base_curve(srgb_encode(shown)),
         "to_camera": torch.linalg.inv(camera.matrix) / camera.balance.amax(1)[:, None, None],
         "quality": uniform(count, low, high, generator).round(),
         "subsampling": torch.randint(len(SUBSAMPLING), (count,), generator=generator, device=generator.device),
         "weight": torch.full((count,), options.rendering, device=display.device),
         "straight": torch.full((count,), options.rounding == "straight-through", device=display.device),
+        "decibels": torch.full((count,), options.recovery == "decibels", device=display.device),
     }
 
 
@@ -228,13 +243,15 @@ def _both_ways(net: nn.Module, batch: Batch) -> tuple[Tensor, Tensor]:
 
 
 def two_way_loss(net: nn.Module, batch: Batch, progress: float) -> dict[str, Tensor]:
-    """Absolute error of the rendering, and of the RAW that comes back through JPEG.
+    """Absolute error of the rendering, and that of the RAW that comes back through JPEG.
 
     Source: Xing et al., CVPR 2021, equation 6.
     """
     picture, back = _both_ways(net, batch)
     rendering = (picture - batch["target"]).abs().mean((1, 2, 3))
-    recovery = (_compared(back, batch) - _compared(batch["input"], batch)).abs().mean((1, 2, 3))
+    found, true = _compared(back, batch), _compared(batch["input"], batch)
+    absolute = (found - true).abs().mean((1, 2, 3))
+    recovery = torch.where(batch["decibels"], -WORTH * decibels(found, true), absolute)
     loss = (batch["weight"] * rendering + recovery).mean()
     return {"loss": loss, "rendering": rendering.mean(), "recovery": recovery.mean()}
 

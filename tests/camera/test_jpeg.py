@@ -1,6 +1,7 @@
 """JPEG on tensors, beside Pillow's libjpeg."""
 
 import io
+import math
 
 import numpy as np
 import pytest
@@ -8,7 +9,17 @@ import torch
 from PIL import Image
 from skimage import data
 
-from photonet.camera.jpeg import SUBSAMPLING, fourier_round, jpeg, rgb_to_ycbcr, straight_through, ycbcr_to_rgb
+from photonet.camera.jpeg import (
+    LEAST_COEFFICIENT,
+    STATISTICS,
+    SUBSAMPLING,
+    block_statistics,
+    fourier_round,
+    jpeg,
+    rgb_to_ycbcr,
+    straight_through,
+    ycbcr_to_rgb,
+)
 
 CROPS = ((100, 180), (30, 30), (300, 250))
 # Mean difference in levels, 20 % above what was measured. Libjpeg keeps integers within the transform, and breaks the
@@ -147,3 +158,32 @@ def test_differentiable_jpeg_is_close_to_the_real_one(rounding, levels):
     assert gradient.isfinite().all()
     through = torch.autograd.grad(jpeg(pictures, quality, subsampling, straight_through).square().sum(), pictures)[0]
     assert 0.5 < gradient.norm() / through.norm() < 10  # rounded once, it stays of one order
+
+
+def test_block_statistics_value():
+    """A cosine of one frequency: its band holds one coefficient that is not zero, the others none."""
+    k = torch.arange(8.0)
+    wave = torch.cos(torch.pi * (2 * k + 1) * 3 / 16) / 2  # of unit length
+    luma = 100 + 80 * wave[None].expand(8, 8) / 8**0.5  # a coefficient of 80 at (0, 3): a third of the band 3 to 4
+    found = block_statistics((luma / 255).expand(1, 3, 8, 8).repeat(1, 1, 2, 3))
+    assert found.shape == (1, STATISTICS, 2, 3)
+    levels, near, nearer_than_a_step = found.split(STATISTICS // 3, 1)
+    inside = 4 + 5  # frequencies with a sum of 3, and of 4
+    assert levels[0, 1].mean().item() == pytest.approx(math.log(80 / inside + LEAST_COEFFICIENT), rel=1e-4)
+    assert near[0, 1].mean().item() == pytest.approx(1 - 1 / inside)
+    assert torch.equal(near, nearer_than_a_step)
+    others = [band for band in range(STATISTICS // 3) if band != 1]
+    torch.testing.assert_close(
+        levels[:, others], torch.full_like(levels[:, others], math.log(LEAST_COEFFICIENT)), atol=1e-2, rtol=0
+    )
+    torch.testing.assert_close(near[:, others], torch.ones_like(near[:, others]))
+
+
+def test_block_statistics_tell_quality():
+    """The lower it is, the more coefficients are zero; shifted blocks hide that."""
+    noise = 20 * torch.randn(1, 3, 64, 64, generator=torch.Generator().manual_seed(1)) / 255
+    pictures = [jpeg(0.5 + noise, torch.tensor([float(quality)]), torch.tensor([0])) for quality in (95, 85, 75)]
+    zeros = [block_statistics(picture)[:, STATISTICS // 3 + 4].mean().item() for picture in pictures]
+    assert zeros[0] < zeros[1] - 0.1 < zeros[2] - 0.2
+    shifted = block_statistics(pictures[2].roll((3, 3), (-2, -1)))[:, STATISTICS // 3 + 4].mean().item()
+    assert shifted < zeros[2] / 3

@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import nn
 from toys import Halve, engine_of
 
@@ -16,7 +17,7 @@ from photonet.engine.task import Options, Tiling
 from photonet.errors import UsageError, WeightsError
 from photonet.io import read_note, write
 from photonet.nets.dncnn import DnCNN
-from photonet.nets.noise_level import NoiseLevel
+from photonet.nets.noise_level import CELL, NoiseLevel
 from photonet.nets.unet import DenoisingUNet
 from photonet.photo import Metadata, Photo
 from photonet.tasks.denoise import TASK as DENOISE
@@ -36,7 +37,7 @@ class Denoisers:
             "unet": DenoisingUNet(3, (8, 12, 16), (1, 1, 2)),
             "dncnn-color": DnCNN(3, 20, 12),
             "dncnn-gray": DnCNN(1, 17, 12),
-            "noise-level": NoiseLevel((8, 8, 8)),
+            "noise-level": NoiseLevel(lambda picture: F.avg_pool2d(picture, CELL), 3, (8, 8, 8)),
         }
         with torch.no_grad():
             self.modules["unet"].unet.tail.weight.mul_(10)  # its first weights hardly change a picture

@@ -4,6 +4,7 @@ import math
 
 import pytest
 import torch
+import torch.nn.functional as F
 
 from photonet.nets.noise_level import (
     CELL,
@@ -16,33 +17,47 @@ from photonet.nets.noise_level import (
 )
 
 
+def means(picture):
+    """The mean of each cell and channel, as statistics."""
+    return F.avg_pool2d(picture, CELL)
+
+
 @pytest.mark.parametrize("widths", [(48, 64, 64), (64, 96, 128)])
 def test_parameters(widths):
     a, b, c = widths
-    head, blocks = 9 * 48 * a + a, sum(2 * (9 * w * w + w) for w in widths)
-    downs, tail = 4 * a * b + b + 4 * b * c + c, 2 * c + 2
-    assert sum(parameter.numel() for parameter in NoiseLevel(widths).parameters()) == head + blocks + downs + tail
+    head, blocks = 9 * 48 * a + a, sum(2 * (9 * w * w + w) for w in (*widths, c))
+    downs, merge, tail = 4 * a * b + b + 4 * b * c + c, (c + 5) * c + c, 2 * c + 2
+    net = NoiseLevel(means, 5, widths)
+    assert sum(parameter.numel() for parameter in net.parameters()) == head + blocks + downs + merge + tail
 
 
 def test_shape(generator):
-    estimate = NoiseLevel((4, 4, 4)).eval()(torch.rand(2, 3, 32, 80, generator=generator))
+    estimate = NoiseLevel(means, 3, (4, 4, 4)).eval()(torch.rand(2, 3, 32, 80, generator=generator))
     assert estimate.shape == (2, 2, 2, 5)
     assert estimate.dtype == torch.float32
 
 
 def test_value():
-    """A body that gives 0 everywhere means the typical level, with a scale of 1; the scale is bounded."""
-    net = NoiseLevel((4, 4, 4)).eval()
-    for tensor in (net.body[-1].weight, net.body[-1].bias):
+    """A head that gives 0 everywhere means the typical level, with a scale of 1; the scale is bounded."""
+    net = NoiseLevel(means, 3, (4, 4, 4)).eval()
+    for tensor in (net.head[-1].weight, net.head[-1].bias):
         torch.nn.init.zeros_(tensor)
     assert net(torch.zeros(1, 3, 16, 16)).flatten().tolist() == [-3, 0]
-    net.body[-1].bias.data.fill_(50.0)
+    net.head[-1].bias.data.fill_(50.0)
     assert net(torch.zeros(1, 3, 16, 16)).flatten().tolist() == [47, 2]
+
+
+def test_statistics_reach_the_estimate():
+    net, level = NoiseLevel(lambda picture: level.expand(1, 1, 2, 2), 1, (4, 4, 4)).eval(), torch.zeros(1, 1, 1, 1)
+    torch.nn.init.ones_(net.head[0].weight)
+    before = net(torch.zeros(1, 3, 32, 32))
+    level = torch.ones(1, 1, 1, 1)
+    assert not torch.allclose(net(torch.zeros(1, 3, 32, 32)), before)
 
 
 def test_error_config():
     with pytest.raises(ValueError, match="unpack"):
-        NoiseLevel((4, 4))
+        NoiseLevel(means, 3, (4, 4))
 
 
 def test_local_noise_level_value():

@@ -71,6 +71,21 @@ def test_gray_pictures_have_gray_noise(generator):
         assert torch.equal(batch[name], batch[name][:, :1].expand(-1, 3, -1, -1))
 
 
+def test_blocks_of_cropped_files_begin_anywhere(generator):
+    """The steps between blocks, which compression makes, lie on multiples of 8 unless the file was cropped."""
+    rows, columns = np.mgrid[:128, :128] / 20
+    target = torch.from_numpy(0.5 + 0.3 * np.sin(rows) * np.sin(columns)).float().expand(4, 3, 128, 128)
+
+    def offset(cropped: float) -> int:
+        options = DenoiseTraining(camera=1, gray=0, grain=(0.01, 0.02), blur=(0, 0), cropped=cropped)
+        noise = (pair := add_noise({"target": target}, generator, options))["input"] - pair["target"]
+        steps = noise.diff(dim=-1).square().mean((0, 1, 2))
+        return int(torch.stack([steps[start::8].mean() for start in range(8)]).argmax())
+
+    assert [offset(0) for _ in range(3)] == [7] * 3
+    assert {offset(1) for _ in range(9)} - {7}
+
+
 def test_level_of_the_user(photo):
     runner = FixedRunner()
     prepared = TASK.prepare([photo], DenoiseOptions(sigma=51), runner)

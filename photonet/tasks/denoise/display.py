@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import Generator, Tensor, nn
 
+from photonet.camera.jpeg import BLOCK, STATISTICS, block_statistics
 from photonet.camera.noise import Grain, camera_jpeg, draw_grain, soften, uniform, white
 from photonet.engine.data import Batch
 from photonet.engine.task import Network, Options, Prepared, Runner, Tiling, Trial, Window, rms_error
@@ -28,14 +29,12 @@ from photonet.nets.unet import DenoisingUNet
 from photonet.photo import Photo
 from photonet.tasks.denoise.classical import noise_rms
 from photonet.tasks.denoise.options import DenoiseOptions
-from photonet.tasks.denoise.white_noise import denoiser, refined, spread_windows
 
 STRONGEST = 95 / 255  # level that the denoiser is told at most: far beyond what it was trained with, it goes wild
 MAP_ERROR = 0.15  # the denoiser learns with a map that is wrong by up to this share
 # of camera grain the map may miss this share: real grain looks more like texture than any that is made, is estimated
 # too low, and a denoiser that trusts its map leaves it in the picture
 GRAIN_MISSED = 0.5
-LEAST_LEVEL = 1.5 / 255  # below it hardly any noise is left to measure
 CAMERA_LEVELS = {"weak": 3.0, "middle": 6.0, "strong": 12.0}  # luma grain of the trials, on the scale of 0 to 255
 
 
@@ -47,7 +46,9 @@ class DenoiseTraining(Options):
         skew: exponent of the uniform number that the level is drawn with: above 1, weak noise comes more often.
         camera: share of pictures with camera grain and JPEG compression instead.
         grain: (lowest, highest) luma level of that grain on the scale of 0 to 255.
-        blur: (least, most) in pixels, of the photos that get it: takes away the grain that they have themselves.
+        blur: (least, most) in pixels, of the photos that get camera grain: takes away what grain they have themselves.
+            Below 0 is none.
+        cropped: share of batches whose JPEG blocks begin anywhere, as those of a file that was cropped since.
         gray: share of pictures turned to gray.
     """
 
@@ -56,6 +57,7 @@ class DenoiseTraining(Options):
     camera: float = Field(0.5, ge=0, le=1)
     grain: tuple[float, float] = (1.0, 20.0)
     blur: tuple[float, float] = (0.25, 1.3)
+    cropped: float = Field(0.15, ge=0, le=1)
     gray: float = Field(0.06, ge=0, le=1)
 
 
@@ -70,14 +72,18 @@ def add_noise(batch: Batch, generator: Generator, options: DenoiseTraining) -> B
         return _with_map(batch["input"], clean, 0, generator)
     cameras = round(len(clean) * options.camera) if clean.shape[1] == 3 else 0
     magnification = uniform(cameras, 0, 2, generator).clamp_min(1)  # half of them are as sharp as they came
-    photos = soften(clean[:cameras], uniform(cameras, *options.blur, generator), magnification).clamp(0, 1)
+    radius = uniform(cameras, *options.blur, generator).clamp_min(0)
+    photos = soften(clean[:cameras], radius, magnification).clamp(0, 1)
     grain = draw_grain(cameras, options.grain[0] / 255, options.grain[1] / 255, generator)
     low, high = options.sigma
     share = uniform(len(clean) - cameras, 0, 1, generator) ** options.skew
     sigma = (low + (high - low) * share).view(-1, 1, 1, 1) / 255
     plain = clean[cameras:] + white(clean[cameras:].shape, generator) * sigma
-    noisy = torch.cat([camera_jpeg(photos, grain, generator), plain]) if cameras else plain
-    clean = torch.cat([photos, clean[cameras:]])
+    taken = camera_jpeg(photos, grain, generator) if cameras else photos
+    if uniform(1, 0, 1, generator) < options.cropped:
+        shifts = torch.randint(BLOCK, (2,), generator=generator, device=generator.device).tolist()
+        taken, photos = (pictures.roll(shifts, (-2, -1)) for pictures in (taken, photos))
+    noisy, clean = torch.cat([taken, plain]), torch.cat([photos, clean[cameras:]])
     gray = uniform(len(clean), 0, 1, generator).view(-1, 1, 1, 1) < options.gray  # one channel is a gray picture too
     noisy, clean = (torch.where(gray, pictures[:, :1], pictures) for pictures in (noisy, clean))
     return _with_map(noisy, clean, cameras, generator)
@@ -129,16 +135,7 @@ def noise_in(photo: Photo, options: DenoiseOptions, runner: Runner) -> Tensor:
     """The noise level: 1 1 h w cells of 16 pixels, estimated, or one number everywhere."""
     if options.sigma != "auto":
         return torch.full((1, 1, 1, 1), float(options.sigma) / 255)
-    cells = pool_levels(runner.map("noise-level", photo)).clamp_max(1)
-    windows = spread_windows(photo.height, photo.width)
-    level = cells.square().mean().sqrt().item()
-    if not windows or not LEAST_LEVEL <= level <= STRONGEST:
-        return cells
-    picture = runner.picture(photo, runner.network)
-    pieces = torch.cat([picture(window) for window in windows])
-    if (pieces == pieces[:, :1]).all():  # noise that all channels share is not what the denoiser is best at
-        return cells
-    return cells * (refined(level, pieces, denoiser(runner)) / level)
+    return pool_levels(runner.map("noise-level", photo)).clamp_max(1)
 
 
 def prepare(photos: Sequence[Photo], options: DenoiseOptions, runner: Runner) -> Prepared:
@@ -242,9 +239,15 @@ UNET = Network(
     loss=rms_loss,
 )
 
+
+def _quantization(picture: Tensor) -> Tensor:
+    """Of each cell, what JPEG took away: the errors of a camera's JPEG were half as large again without it."""
+    return F.avg_pool2d(block_statistics(picture), CELL // BLOCK)
+
+
 NOISE_LEVEL = Network(
     summary="noise level of each 16×16 pixels, used by --sigma auto",
-    build=lambda config: NoiseLevel(**config),
+    build=lambda config: NoiseLevel(_quantization, STATISTICS, **config),
     config={"widths": (48, 64, 64)},
     tiling=lambda net: Tiling(CELL, net.radius, Fraction(1, CELL), bytes_per_pixel=60),
     serves_task=False,
