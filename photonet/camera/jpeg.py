@@ -5,7 +5,6 @@ Source: ITU-T T.81 (baseline DCT, Annex K tables), scaled by quality as libjpeg 
 
 import math
 from collections.abc import Callable
-from functools import cache
 
 import torch
 import torch.nn.functional as F
@@ -17,8 +16,8 @@ BLOCK = 8  # side of a block
 LUMA_BANDS = ((1, 2), (3, 4), (5, 6), (7, 8), (9, 14))  # first and last sum of both frequencies
 CHROMA_BANDS = ((1, 2), (3, 6), (7, 14))
 NEAR_ZERO = (0.5, 1.5)  # bounds of coefficients on the scale of 0 to 255: what 8 bits leave of zero, and a step more
-STATISTICS = (len(LUMA_BANDS) + len(CHROMA_BANDS)) * (1 + len(NEAR_ZERO))
-LEAST_COEFFICIENT = 0.1
+STATISTICS_COUNT = (len(LUMA_BANDS) + len(CHROMA_BANDS)) * (1 + len(NEAR_ZERO))
+LEAST_COEFFICIENT = 0.1  # on that scale: keeps logarithms of empty bands finite
 Rounding = Callable[[Tensor], Tensor]
 _CHROMA_CELL = ((1, 1), (1, 2), (2, 2))  # luma rows and columns per chroma sample
 
@@ -79,7 +78,7 @@ def jpeg(rgb: Tensor, quality: Tensor, subsampling: Tensor, rounding: Rounding =
             other numbers are rounded straight through.
 
     Returns:
-        B 3 H W, multiples of 1/255 in 0 to 1.
+        B 3 H W in 0 to 1; multiples of 1/255 with `torch.round` and `straight_through`.
     """
     height, width = rgb.shape[-2:]
     codes = straight_through(rgb.clamp(0, 1) * 255)
@@ -133,9 +132,10 @@ def block_statistics(rgb: Tensor) -> Tensor:
         rgb: B 3 H W, sRGB code values, 1.0 = white, H and W multiples of 8.
 
     Returns:
-        B STATISTICS H/8 W/8, float32.
+        B STATISTICS_COUNT H/8 W/8, float32.
     """
-    with torch.autocast(rgb.device.type, enabled=False):
+    exact = torch.backends.cudnn.flags(True, allow_tf32=False)
+    with torch.autocast(rgb.device.type, enabled=False), exact:
         planes = rgb_to_ycbcr(rgb.float() * 255).transpose(0, 1)
         dct = torch.einsum("ky,lx->klyx", _dct_matrix(), _dct_matrix()).flatten(0, 1)[:, None].to(planes)
         sizes = F.conv2d(planes.flatten(0, 1)[:, None], dct, stride=BLOCK).abs_().unflatten(0, planes.shape[:2])
@@ -149,7 +149,6 @@ def _in_bands(values: Tensor) -> Tensor:
     return torch.cat([F.conv2d(values[0], luma), F.conv2d((values[1] + values[2]) / 2, chroma)], 1)
 
 
-@cache
 def _band_weights(bands: tuple[tuple[int, int], ...]) -> Tensor:
     """What takes the means over bands of the 64 frequencies, as a 1×1 convolution."""
     order = (torch.arange(BLOCK)[:, None] + torch.arange(BLOCK)).flatten()
@@ -157,7 +156,6 @@ def _band_weights(bands: tuple[tuple[int, int], ...]) -> Tensor:
     return (within / within.sum(1, keepdim=True))[..., None, None]
 
 
-@cache
 def _dct_matrix() -> Tensor:
     """The orthonormal type-II DCT of length 8."""
     k, n = torch.meshgrid(torch.arange(float(BLOCK)), torch.arange(float(BLOCK)), indexing="ij")

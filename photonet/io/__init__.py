@@ -7,7 +7,7 @@ from photonet.io.atomic import OutputError, check_folder, check_target, make_fol
 from photonet.io.formats import FORMATS, RAW_SUFFIXES, READABLE_SUFFIXES, WRITABLE_SUFFIXES, named, suffix_for, writable
 from photonet.io.metadata import Keep, camera_model
 from photonet.io.reading import MAX_MEGAPIXELS, FormatInfo, identify, read, read_bytes
-from photonet.io.sensor import Told
+from photonet.io.sensor import Told, flaws
 from photonet.io.writing import Packed, WriteReport, check_writable, encode, pack, working_dtype, write
 from photonet.io.xmp import carries_note, read_note, with_note
 
@@ -29,6 +29,7 @@ __all__ = [
     "check_target",
     "check_writable",
     "encode",
+    "flaws",
     "identify",
     "make_folder",
     "named",

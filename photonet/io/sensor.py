@@ -171,15 +171,12 @@ def _noise(entry: Entry | None) -> tuple[float, float] | None:
     return (float(shot), float(read)) if sound else None
 
 
-def _checked(sensor: Sensor, told: Told) -> Sensor:
-    """The sensor.
-
-    Raises:
-        UsageError: it cannot be right, and the user told something of it.
-        InputError: it cannot be right, as the file has it.
-    """
+def flaws(sensor: Sensor) -> list[str]:
+    """What cannot be right about a sensor, in words; nothing where all can."""
     problems = []
-    if set(sensor.cfa.flatten()) != {0, 1, 2} and sensor.cfa.size > 1:
+    if sensor.cfa.ndim != 2 or not sensor.cfa.size or not set(sensor.cfa.flatten()) <= {0, 1, 2}:
+        problems.append("the filter array is none")
+    elif sensor.cfa.size > 1 and len(set(sensor.cfa.flatten())) < 3:
         problems.append("the filter array lacks a color")
     if not (np.isfinite(sensor.black).all() and np.isfinite(sensor.white)):
         problems.append("black or white is not a finite number")
@@ -187,8 +184,21 @@ def _checked(sensor: Sensor, told: Told) -> Sensor:
         problems.append(f"black {sensor.black.max():g} is not below white {sensor.white:g}")
     if not all(1 / LARGEST_GAIN <= gain <= LARGEST_GAIN for gain in sensor.white_balance):
         problems.append(f"white balance {sensor.white_balance} is none")
-    if not np.isfinite(sensor.xyz_to_camera).all() or abs(np.linalg.det(sensor.xyz_to_camera)) < SINGULAR:
+    if sensor.xyz_to_camera.shape != (3, 3):
+        problems.append("the color matrix has not 3 rows of 3 numbers")
+    elif not np.isfinite(sensor.xyz_to_camera).all() or abs(np.linalg.det(sensor.xyz_to_camera)) < SINGULAR:
         problems.append("the color matrix cannot be inverted")
+    return problems
+
+
+def _checked(sensor: Sensor, told: Told) -> Sensor:
+    """The sensor.
+
+    Raises:
+        UsageError: it cannot be right, and the user told something of it.
+        InputError: it cannot be right, as the file has it.
+    """
+    problems = flaws(sensor)
     if not problems:
         return sensor
     was_told = told != Told(size=told.size)

@@ -12,7 +12,7 @@ CELL = 16  # pixels per side of one estimate
 FLOOR = 0.5 / 255  # noise that nobody sees: keeps logarithms finite and small levels from dominating
 TYPICAL_LOG_LEVEL = -3.0  # where training begins: 12 of 255
 LEAST_SPREAD = 1e-9  # of log levels: none
-POOLING_STEPS = 10  # Newton's; it converges in three or four
+POOLING_STEPS = 10  # Newton's: enough but where levels differ far more than the network is unsure of each
 _LOG_SCALE = (-4.0, 2.0)  # bounds: a network that is surer than that has only learned its examples
 
 

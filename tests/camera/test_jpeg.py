@@ -11,7 +11,7 @@ from skimage import data
 
 from photonet.camera.jpeg import (
     LEAST_COEFFICIENT,
-    STATISTICS,
+    STATISTICS_COUNT,
     SUBSAMPLING,
     block_statistics,
     fourier_round,
@@ -166,13 +166,13 @@ def test_block_statistics_value():
     wave = torch.cos(torch.pi * (2 * k + 1) * 3 / 16) / 2  # of unit length
     luma = 100 + 80 * wave[None].expand(8, 8) / 8**0.5  # a coefficient of 80 at (0, 3): a third of the band 3 to 4
     found = block_statistics((luma / 255).expand(1, 3, 8, 8).repeat(1, 1, 2, 3))
-    assert found.shape == (1, STATISTICS, 2, 3)
-    levels, near, nearer_than_a_step = found.split(STATISTICS // 3, 1)
+    assert found.shape == (1, STATISTICS_COUNT, 2, 3)
+    levels, near, nearer_than_a_step = found.split(STATISTICS_COUNT // 3, 1)
     inside = 4 + 5  # frequencies with a sum of 3, and of 4
     assert levels[0, 1].mean().item() == pytest.approx(math.log(80 / inside + LEAST_COEFFICIENT), rel=1e-4)
     assert near[0, 1].mean().item() == pytest.approx(1 - 1 / inside)
     assert torch.equal(near, nearer_than_a_step)
-    others = [band for band in range(STATISTICS // 3) if band != 1]
+    others = [band for band in range(STATISTICS_COUNT // 3) if band != 1]
     torch.testing.assert_close(
         levels[:, others], torch.full_like(levels[:, others], math.log(LEAST_COEFFICIENT)), atol=1e-2, rtol=0
     )
@@ -183,7 +183,17 @@ def test_block_statistics_tell_quality():
     """The lower it is, the more coefficients are zero; shifted blocks hide that."""
     noise = 20 * torch.randn(1, 3, 64, 64, generator=torch.Generator().manual_seed(1)) / 255
     pictures = [jpeg(0.5 + noise, torch.tensor([float(quality)]), torch.tensor([0])) for quality in (95, 85, 75)]
-    zeros = [block_statistics(picture)[:, STATISTICS // 3 + 4].mean().item() for picture in pictures]
+    zeros = [block_statistics(picture)[:, STATISTICS_COUNT // 3 + 4].mean().item() for picture in pictures]
     assert zeros[0] < zeros[1] - 0.1 < zeros[2] - 0.2
-    shifted = block_statistics(pictures[2].roll((3, 3), (-2, -1)))[:, STATISTICS // 3 + 4].mean().item()
+    shifted = block_statistics(pictures[2].roll((3, 3), (-2, -1)))[:, STATISTICS_COUNT // 3 + 4].mean().item()
     assert shifted < zeros[2] / 3
+
+
+def test_statistics_for_a_user_leave_training_alone():
+    """Nothing that inference mode made is kept for a gradient."""
+    with torch.inference_mode():
+        block_statistics(torch.rand(1, 3, 16, 16))
+        jpeg(torch.rand(1, 3, 16, 16), torch.tensor([80.0]), torch.tensor([2]))
+    picture = torch.rand(1, 3, 16, 16, requires_grad=True)
+    jpeg(picture, torch.tensor([80.0]), torch.tensor([2]), straight_through).sum().backward()
+    assert picture.grad is not None

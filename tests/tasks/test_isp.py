@@ -1,5 +1,8 @@
 """The invertible ISP: its pairs, its trials, and that its inverse is one."""
 
+import json
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -10,22 +13,15 @@ from photonet.color import ColorState, srgb_decode
 from photonet.engine.develop import PLAIN, develop
 from photonet.engine.device import Device
 from photonet.engine.infer import Engine
-from photonet.errors import UsageError
-from photonet.io import encode, read_bytes
+from photonet.errors import InputError, UsageError
+from photonet.io import encode, read_bytes, read_note, with_note
 from photonet.nets.invertible import InvertibleIsp
 from photonet.photo import Photo
-from photonet.tasks.isp import (
-    TASK,
-    IspOptions,
-    IspTraining,
-    IspTrials,
-    balanced_view,
-    camera_photo,
-    make_pair,
-    trials,
-    undone_by_formula,
-    white_of,
-)
+from photonet.tasks.isp import TASK
+from photonet.tasks.isp.flow import best_whites, white_of
+from photonet.tasks.isp.options import IspOptions, IspTraining, IspTrials
+from photonet.tasks.isp.training import make_pair, two_way_loss
+from photonet.tasks.isp.trials import balanced_view, camera_photo, trials, undone_by_formula
 
 
 @pytest.fixture
@@ -63,6 +59,28 @@ def test_inverse_of_a_jpeg(engine: Engine, clean: np.ndarray):
     assert back.pixels.dtype == np.float32
     assert np.abs(back.pixels - photo.pixels).mean() < 5e-3
     assert back.pixels.max() <= 1
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        {"white_balance": [0, 1, 1]},
+        {"white_balance": [float("nan"), 1, 1]},
+        {"xyz_to_camera": [[1, 0], [0, 1]]},
+        {"xyz_to_camera": [[0, 0, 0]] * 3},
+        {"cfa": [[7, 8], [9, 9]]},
+        {"cfa": [0, 1]},
+        {"cfa": []},
+    ],
+    ids=str,
+)
+def test_error_damaged_sensor(engine: Engine, clean: np.ndarray, damage: dict):
+    shown = read_bytes(encode(engine.run([camera_photo(clean, 1, 0)], IspOptions()).photo, "jpeg", quality=90))
+    note = read_note(shown.meta.xmp)
+    changed = {**note, "Sensor": json.dumps({**json.loads(note["Sensor"]), **damage})}
+    photo = replace(shown, meta=replace(shown.meta, xmp=with_note(None, changed)))
+    with pytest.raises(InputError, match="note on the sensor is damaged"):
+        engine.run([photo], IspOptions(inverse=True))
 
 
 def test_pair_is_the_development_of_its_input():
@@ -112,3 +130,39 @@ def test_trials():
     ]
     with pytest.raises(UsageError, match="--quality"):
         trials(IspTrials(quality="high"), TASK.networks["squeezed"])
+
+
+def test_white_of_a_batch_is_that_of_each(clean: np.ndarray):
+    """A picture without highlights keeps white at 1; a few that are far brighter get room, at most their own value."""
+    generator = Generator().manual_seed(3)
+    dark = torch.rand(1, 500, generator=generator) * 0.9
+    bright = torch.cat([dark[:, 50:], 1 + torch.rand(1, 50, generator=generator)], 1)
+    both = best_whites(torch.cat([dark, bright]))
+    assert both[0] == 1
+    assert 1 < both[1] <= bright.max()
+    assert torch.equal(both, torch.cat([best_whites(dark), best_whites(bright)]))
+
+
+@pytest.mark.parametrize("recovery", ["absolute", "decibels"])
+def test_loss_has_gradients(recovery: str):
+    """Also after the same network ran for a user, in inference mode."""
+    net = InvertibleIsp(3, 6, 2)
+    display = torch.rand(2, 3, 32, 32, generator=Generator().manual_seed(1))
+    options = IspTraining(rounding="straight-through", recovery=recovery)
+    with torch.inference_mode():
+        two_way_loss(net, make_pair({"target": display}, Generator().manual_seed(2), options), 0.0)
+    two_way_loss(net, make_pair({"target": display}, Generator().manual_seed(2), options), 0.0)["loss"].backward()
+    gradients = [parameter.grad for parameter in net.parameters()]
+    assert all(grad is not None and grad.isfinite().all() for grad in gradients)
+
+
+def test_decibels_weigh_small_errors_as_large_ones():
+    """An error ten times as small changes a loss in decibels as much, and an absolute one a tenth as much."""
+    net = InvertibleIsp(3, 6, 2)
+    display = torch.rand(1, 3, 32, 32, generator=Generator().manual_seed(1))
+    pair = make_pair({"target": display}, Generator().manual_seed(2), IspTraining(recovery="decibels"))
+    rough, fine = (two_way_loss(net, {**pair, "quality": torch.tensor([q])}, 0.0)["recovery"] for q in (30.0, 95.0))
+    plain = {**pair, "decibels": torch.tensor([False])}
+    errors = [two_way_loss(net, {**plain, "quality": torch.tensor([q])}, 0.0)["recovery"] for q in (30.0, 95.0)]
+    ratio = torch.log10(errors[0] / errors[1]).item()
+    assert (rough - fine).item() == pytest.approx(0.02 * ratio, rel=0.3)

@@ -10,9 +10,10 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import Generator, Tensor, nn
 
-from photonet.camera.jpeg import BLOCK, STATISTICS, block_statistics
+from photonet.camera.jpeg import BLOCK, STATISTICS_COUNT, block_statistics
 from photonet.camera.noise import Grain, camera_jpeg, draw_grain, soften, uniform, white
 from photonet.engine.data import Batch
+from photonet.engine.options import Range, RangeAboveZero, RangeFromZero
 from photonet.engine.task import Network, Options, Prepared, Runner, Tiling, Trial, Window, rms_error
 from photonet.engine.tiles import magnify_window
 from photonet.errors import UsageError
@@ -52,11 +53,11 @@ class DenoiseTraining(Options):
         gray: share of pictures turned to gray.
     """
 
-    sigma: tuple[float, float] = (0.0, 75.0)
+    sigma: RangeFromZero = (0.0, 75.0)
     skew: float = Field(1.0, gt=0)
     camera: float = Field(0.5, ge=0, le=1)
-    grain: tuple[float, float] = (1.0, 20.0)
-    blur: tuple[float, float] = (0.25, 1.3)
+    grain: RangeAboveZero = (1.0, 20.0)
+    blur: Range = (0.25, 1.3)
     cropped: float = Field(0.15, ge=0, le=1)
     gray: float = Field(0.06, ge=0, le=1)
 
@@ -241,13 +242,13 @@ UNET = Network(
 
 
 def _quantization(picture: Tensor) -> Tensor:
-    """Of each cell, what JPEG took away: the errors of a camera's JPEG were half as large again without it."""
+    """Of each cell, what JPEG may have taken away."""
     return F.avg_pool2d(block_statistics(picture), CELL // BLOCK)
 
 
 NOISE_LEVEL = Network(
     summary="noise level of each 16×16 pixels, used by --sigma auto",
-    build=lambda config: NoiseLevel(_quantization, STATISTICS, **config),
+    build=lambda config: NoiseLevel(_quantization, STATISTICS_COUNT, **config),
     config={"widths": (48, 64, 64)},
     tiling=lambda net: Tiling(CELL, net.radius, Fraction(1, CELL), bytes_per_pixel=60),
     serves_task=False,

@@ -27,6 +27,7 @@ from photonet.camera.sensor import (
 from photonet.camera.unprocess import Camera, draw_camera, sensor_of, unprocess
 from photonet.color import ColorState, srgb_encode
 from photonet.engine.data import Batch
+from photonet.engine.options import RangeAboveZero
 from photonet.engine.task import Network, Options, Tiling, Trial, decibels, rms_error
 from photonet.nets.brooks import BrooksUNet
 from photonet.nets.unet import DenoisingUNet
@@ -52,7 +53,7 @@ class RawTraining(Options):
         defects: share of sites that are stuck at any value, in every third picture at most.
     """
 
-    shot: tuple[float, float] = (3e-5, 0.03)
+    shot: RangeAboveZero = (3e-5, 0.03)
     halved: float = Field(0.5, ge=0, le=1)
     underexposed: float = Field(0.2, ge=0, le=1)
     high_iso: float = Field(0.2, ge=0, le=1)
@@ -64,7 +65,7 @@ class RawTraining(Options):
 class PublishedTraining(RawTraining):
     """The noise and the photos of Brooks et al., CVPR 2019, section 3."""
 
-    shot: tuple[float, float] = (1e-4, 0.012)
+    shot: RangeAboveZero = (1e-4, 0.012)
     halved: float = 1.0
     underexposed: float = 0.0
     high_iso: float = 0.0
