@@ -17,7 +17,7 @@ def fitting(icc: bytes | None, channels: int) -> tuple[bytes | None, tuple[str, 
     if space == SPACES[channels]:
         return icc, ()
     kind = SPACE_NAMES.get(space, "damaged")
-    return None, (f"dropped a {kind} color profile: the picture is {'gray' if channels == 1 else 'RGB'}",)
+    return None, (f"dropped its color profile, which is {kind}: the picture is {'gray' if channels == 1 else 'RGB'}",)
 
 
 def srgb_profile() -> bytes:
