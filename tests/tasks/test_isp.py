@@ -166,3 +166,11 @@ def test_decibels_weigh_small_errors_as_large_ones():
     errors = [two_way_loss(net, {**plain, "quality": torch.tensor([q])}, 0.0)["recovery"] for q in (30.0, 95.0)]
     ratio = torch.log10(errors[0] / errors[1]).item()
     assert (rough - fine).item() == pytest.approx(0.02 * ratio, rel=0.3)
+
+
+def test_cut_pictures_have_other_blocks(clean: np.ndarray):
+    trial = trials(IspTrials(quality="90", cut=3), TASK.networks["squeezed"])[0]
+    photo, truth = trial.degrade(clean, 1)
+    assert (photo.height, photo.width) == (29, 45)
+    assert np.array_equal(photo.pixels, camera_photo(clean[3:, 3:], 1, 0).pixels)
+    assert truth is photo

@@ -36,3 +36,4 @@ class IspTrials(Options):
     """What `photonet eval isp` measures."""
 
     quality: str = Field("75,90,95", description="Of the JPEG in between, separated by commas.")
+    cut: int = Field(0, ge=0, description="Rows and columns cut off first: their old JPEG blocks help some pictures.")

@@ -48,11 +48,11 @@ def undone_by_formula(photo: Photo, quality: int) -> Photo:
     return decoded(photo.with_pixels(unprocess.base_curve(display).numpy(), state=ColorState.SRGB))
 
 
-def isp_trial(quality: int, clipped: float) -> Trial:
-    """Rendered, compressed as JPEG, and turned back."""
+def isp_trial(quality: int, clipped: float, cut: int = 0) -> Trial:
+    """Rendered, compressed as JPEG, and turned back; without the first `cut` rows and columns."""
 
     def degrade(clean: np.ndarray, number: int) -> tuple[Photo, Photo]:
-        photo = camera_photo(clean, number, clipped)
+        photo = camera_photo(clean[cut:, cut:], number, clipped)
         return photo, photo
 
     return Trial(
@@ -71,4 +71,4 @@ def trials(options: IspTrials, network: Network) -> list[Trial]:
         qualities = [int(text) for text in options.quality.split(",")]
     except ValueError:
         raise UsageError(f"{options.quality!r} is not a list of numbers", "--quality", "write 75,90,95") from None
-    return [isp_trial(quality, clipped) for clipped in (0.0, CLIPPED_SHARE) for quality in qualities]
+    return [isp_trial(quality, clipped, options.cut) for clipped in (0.0, CLIPPED_SHARE) for quality in qualities]
