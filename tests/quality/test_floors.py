@@ -43,9 +43,9 @@ ON_TEST_SETS: list[tuple[str, str, int, dict[str, Any], dict[str, float]]] = [
             "sigma 15": 34.14,
             "sigma 25": 31.52,
             "sigma 50": 28.25,
-            "camera weak": 36.16,
-            "camera middle": 33.38,
-            "camera strong": 30.01,
+            "camera weak": 36.18,
+            "camera middle": 33.26,
+            "camera strong": 30.04,
         },
     ),
     (
@@ -65,10 +65,10 @@ ON_TEST_SETS: list[tuple[str, str, int, dict[str, Any], dict[str, float]]] = [
         EVERY,
         {"quality": "90"},
         {
-            "quality 90, on the way": 40.57,
-            "quality 90": 45.35,
-            "quality 90, 30% clipped, on the way": 33.12,
-            "quality 90, 30% clipped": 29.64,
+            "quality 90, on the way": 40.46,
+            "quality 90": 46.73,
+            "quality 90, 30% clipped, on the way": 32.23,
+            "quality 90, 30% clipped": 30.03,
         },
     ),
     ("denoise-dncnn-color", "CBSD68", EVERY, {"sigma": "25"}, {"sigma 25": 30.98}),
@@ -79,7 +79,7 @@ ON_TEST_SETS: list[tuple[str, str, int, dict[str, Any], dict[str, float]]] = [
 # weights, trial options, floors by trial, on the clean samples
 ON_CLEAN: list[tuple[str, dict[str, Any], dict[str, float]]] = [
     ("denoise-raw-unet", {"raw": True, "told": True}, {"middle ISO, shot 0.0015, told": 35.09}),
-    ("isp-squeezed", {"quality": "90"}, {"quality 90, on the way": 42.73, "quality 90": 45.52}),
+    ("isp-squeezed", {"quality": "90"}, {"quality 90, on the way": 40.82, "quality 90": 45.62}),
 ]
 REAL_RAW = 11.8  # decibels that a real RAW file with more noise gains
 
@@ -132,11 +132,22 @@ def test_on_test_sets(data_folder: Path, weights: str, name: str, every: int, op
     assert too_low(scores(weights, pictures, options), floors) == {}
 
 
+# figure, and how many of the twelve pictures must be near enough: one less than when the weights were shipped
+NEAR = {
+    "sigma 5": ("within 1", 11),
+    "sigma 10": ("noise within 10 %", 11),
+    "sigma 25": ("noise within 10 %", 11),
+    "camera weak": ("within 25 %", 9),
+    "camera middle": ("within 25 %", 9),
+    "camera strong": ("within 25 %", 11),
+}
+
+
 def test_noise_estimates(data_folder: Path):
-    """Within a tenth on nine of ten pictures, where the noise is white."""
     pictures = sorted((data_folder / "test" / "CBSD68").glob("*.png"))[::EVERY]
-    means = scores("denoise-unet", pictures, {"sigma": "5,10,25"})
-    assert {trial for trial, mean in means.items() if mean["figures"]["noise within 10 %"] < 0.9} == set()
+    means = scores("denoise-unet", pictures, {"sigma": "5,10,25", "camera": True})
+    near = {trial: round(means[trial]["figures"][figure] * len(pictures)) for trial, (figure, _) in NEAR.items()}
+    assert {trial: count for trial, count in near.items() if count < NEAR[trial][1]} == {}
 
 
 def test_real_raw_with_more_noise(data_folder: Path):
