@@ -111,13 +111,13 @@ def _scaled(table: tuple[int, ...], quality: Tensor) -> Tensor:
 def _through_blocks(plane: Tensor, steps: Tensor, rounding: Rounding) -> Tensor:
     """DCT, quantization and inverse DCT of the 8×8 blocks of B C H W."""
     batch, channels, height, width = plane.shape
-    rows, columns = math.ceil(height / 8), math.ceil(width / 8)
-    plane = F.pad(plane, (0, columns * 8 - width, 0, rows * 8 - height), mode="replicate")
-    blocks = plane.reshape(batch, channels, rows, 8, columns, 8).transpose(3, 4)
+    rows, columns = math.ceil(height / BLOCK), math.ceil(width / BLOCK)
+    plane = F.pad(plane, (0, columns * BLOCK - width, 0, rows * BLOCK - height), mode="replicate")
+    blocks = plane.reshape(batch, channels, rows, BLOCK, columns, BLOCK).transpose(3, 4)
     dct = _dct_matrix().to(plane)
     coefficients = rounding((dct @ blocks @ dct.T) / steps) * steps
     blocks = straight_through(dct.T @ coefficients @ dct)
-    return blocks.transpose(3, 4).reshape(batch, channels, rows * 8, columns * 8)[..., :height, :width]
+    return blocks.transpose(3, 4).reshape(batch, channels, rows * BLOCK, columns * BLOCK)[..., :height, :width]
 
 
 @torch.no_grad()
@@ -137,7 +137,8 @@ def block_statistics(rgb: Tensor) -> Tensor:
     exact = torch.backends.cudnn.flags(True, allow_tf32=False)
     with torch.autocast(rgb.device.type, enabled=False), exact:
         planes = rgb_to_ycbcr(rgb.float() * 255).transpose(0, 1)
-        dct = torch.einsum("ky,lx->klyx", _dct_matrix(), _dct_matrix()).flatten(0, 1)[:, None].to(planes)
+        line = _dct_matrix().to(planes)
+        dct = torch.einsum("ky,lx->klyx", line, line).flatten(0, 1)[:, None]
         sizes = F.conv2d(planes.flatten(0, 1)[:, None], dct, stride=BLOCK).abs_().unflatten(0, planes.shape[:2])
         levels = _in_bands(sizes).add_(LEAST_COEFFICIENT).log_()
         return torch.cat([levels, *(_in_bands((sizes < bound).float()) for bound in NEAR_ZERO)], 1)
