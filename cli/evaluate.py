@@ -13,11 +13,12 @@ import typer
 from photonet.engine import checkpoint
 from photonet.engine.data import list_sources
 from photonet.engine.device import pick_device
-from photonet.engine.infer import Engine
+from photonet.engine.infer import Engine, Result
 from photonet.engine.recipe import make_options
 from photonet.engine.score import Case, averages, evaluate, paired, spoiled, trials_of
 from photonet.errors import UsageError
 from photonet.io import READABLE_SUFFIXES
+from photonet.photo import Photo
 from photonet.tasks import get_task
 
 from . import flags
@@ -70,7 +71,9 @@ def command(name: str) -> Callable[..., None]:
         rows, total = [], (len(trials) or 1) * len(sources)
         seen: set[tuple[str, str]] = set()
         with bars(not as_json) as shown:
-            for row in evaluate(engine, _counted(cases, seen), options, methods):
+            ways = task.methods if baselines and net is None else {}
+            others = _elsewhere(engine) if baselines else None
+            for row in evaluate(engine, _counted(cases, seen), options, methods, ways, others):
                 rows.append(row)
                 shown.show(row.trial, len(seen), total)
         means = averages(rows)
@@ -83,6 +86,19 @@ def command(name: str) -> Callable[..., None]:
             _print(f"{name} on {name_of_set}", means, task.protocol)
 
     return flags.with_flags(body, flags.flags_of(task.trial_options), f"Measure: {task.summary}")
+
+
+def _elsewhere(engine: Engine) -> Callable[[str, Mapping[str, Any], Photo], Result]:
+    """Runs other tasks with their shipped weights, on the same device."""
+    engines: dict[str, Engine] = {}
+
+    def run(name: str, changes: Mapping[str, Any], photo: Photo) -> Result:
+        task = get_task(name)
+        if name not in engines:
+            engines[name] = Engine(task, engine.device, checkpoint.choose(task, [])[0])
+        return engines[name].run([photo], make_options(task.options, changes))
+
+    return run
 
 
 def _counted(cases: Iterable[Case], seen: set[tuple[str, str]]) -> Iterator[Case]:

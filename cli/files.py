@@ -98,6 +98,7 @@ def run_files(
     *,
     ready: Callable[[Sequence[Job]], object] = lambda work: None,
     raw_suffix: str = ".tif",
+    recursive: bool = False,
 ) -> None:
     """Do it all; ends with the exit code.
 
@@ -108,6 +109,7 @@ def run_files(
         print_plan: what `--dry-run` says.
         ready: called once before the first job, so that bad weights are one error, not one for each picture.
         raw_suffix: of the results of RAW files, where nobody says.
+        recursive: folders of folders are read without being asked.
     """
     inputs, told, target = _inputs(files), files.told, files.target
     if "-" in (*inputs, files.output):
@@ -122,7 +124,7 @@ def run_files(
         group,
         format=files.format,
         raw_suffix=raw_suffix,
-        recursive=files.recursive,
+        recursive=files.recursive or recursive,
         shard=files.shard,
     )
     check_outputs(work, target)

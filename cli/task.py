@@ -49,6 +49,7 @@ def command(name: str) -> Callable[..., None]:
             lambda work, as_json: _print_plan(engine, work, as_json),
             ready=lambda work: [engine.loaded(name) for name in {_network_of(engine, job) for job in work}],
             raw_suffix=task.raw_suffix,
+            recursive=task.photos[1] > 1,
         )
 
     return flags.with_flags(body, [*flags.flags_of(task.options), *file_flags()], task.summary)

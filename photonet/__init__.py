@@ -55,7 +55,6 @@ def run(
     from photonet.engine.device import pick_device
     from photonet.engine.infer import Engine
     from photonet.engine.recipe import make_options
-    from photonet.engine.task import one_by_one
     from photonet.errors import UsageError
     from photonet.io import read as read_file
     from photonet.photo import Photo
@@ -65,8 +64,6 @@ def run(
     given = [picture] if isinstance(picture, Photo | str | Path) else list(picture)
     if not given:
         raise UsageError("no picture was given", "picture", "give a Photo or a file")
-    if len(given) > 1 and definition.group is one_by_one:
-        raise UsageError(f"{task} takes one picture, not {len(given)}", "picture", "call run for each of them")
     photos = [item if isinstance(item, Photo) else read_file(item) for item in given]
     names = [str(name) for name in ([weights] if isinstance(weights, str | Path) else weights)]
     files, net = checkpoint.choose(definition, names, net)

@@ -115,3 +115,38 @@ def _line(means: Tensor, variances: Tensor, errors: Tensor, cells: int) -> Noise
     covariance = torch.linalg.pinv(normal)
     read_is_sure = bool(solution[1] > SURE_STEPS * covariance[1, 1].clamp_min(0).sqrt())
     return NoiseFit(float(solution[0]), float(solution[1]), read_is_sure, cells)
+
+
+PATCH = 24  # pixels per side of what two frames are compared in
+FLAT_PATCHES = 0.3  # of the patches of one brightness
+PATCH_BINS = 12  # of brightness
+
+
+def noise_between(first: Tensor, second: Tensor) -> tuple[Tensor, Tensor]:
+    """Brightness and noise variance of the flattest of the patches that two frames show alike.
+
+    What the frames differ by is noise, twice; what is left of misalignment is least where there is no texture.
+
+    Args:
+        first, second: T C PATCH PATCH, patches aligned to the nearest pixel.
+
+    Returns:
+        Means and variances of one frame, from dark to bright.
+    """
+    difference, mean = second - first, (first + second) / 2
+    noise = difference.var((-2, -1)).mean(1) / 2
+    texture = mean.var((-2, -1)).mean(1) - noise / 2
+    brightness = mean.mean((1, 2, 3))
+    order = brightness.argsort()
+    parts = order.tensor_split(max(min(PATCH_BINS, len(order) // 8), 1))
+    flat = [part[texture[part].argsort()[: max(round(len(part) * FLAT_PATCHES), 1)]] for part in parts]
+    return (
+        torch.stack([brightness[part].mean() for part in flat]),
+        torch.stack([noise[part].median() for part in flat]),
+    )
+
+
+def shot_read_of(means: Tensor, variances: Tensor) -> NoiseFit:
+    """The line through means and variances, as `noise_between` gives them."""
+    errors = torch.full_like(means, (2 / PATCH**2) ** 0.5)
+    return _line(means.double(), variances.double(), errors.double(), len(means))

@@ -8,21 +8,27 @@ import torch
 from numpy.typing import DTypeLike
 from torch import Tensor
 
-from photonet.color import transfer
-from photonet.engine.task import Network, Window
+from photonet.color import ColorState, transfer
+from photonet.engine.task import Look, Network, Window
 from photonet.engine.tiles import Tile, read_window
 from photonet.errors import UsageError
 from photonet.photo import Photo, full_scale
 
 
-def picture_of(photo: Photo, network: Network) -> Callable[[Window], Tensor]:
-    """Window → the picture as a network expects it: 1 C H W, float32, 1.0 = white."""
-    convert = transfer(photo.state, network.expects)
+def picture_of(
+    photo: Photo, network: Network, state: ColorState | None = None, look: Look | None = None
+) -> Callable[[Window], Tensor]:
+    """Window → the picture as a network expects it: 1 C H W, float32, 1.0 = white.
+
+    Args:
+        state, look: as of `Runner.picture`.
+    """
+    convert = transfer(photo.state, state or network.expects)
     if network.channels < photo.pixels.shape[2]:
         raise UsageError("this network is for gray pictures, and the picture has color", photo.meta.source or "")
 
     def read(window: Window) -> Tensor:
-        pixels = np.ascontiguousarray(read_window(photo.pixels, window))
+        pixels = np.ascontiguousarray(look(window) if look else read_window(photo.pixels, window))
         tensor = torch.from_numpy(pixels).float().permute(2, 0, 1)[None]
         if photo.full_scale != 1:
             tensor /= photo.full_scale
@@ -43,17 +49,17 @@ class Canvas:
 
     Args:
         photo: the picture that the result replaces; its color state is kept.
-        network: that makes the tiles.
+        returns: color state of the tiles.
         scale: of the result.
         dtype: depth of the result, None for that of the photo.
         strength: share of the result, the rest is the photo, for networks that keep its size.
     """
 
     def __init__(
-        self, photo: Photo, network: Network, scale: Fraction, dtype: DTypeLike | None, strength: float
+        self, photo: Photo, returns: ColorState, scale: Fraction, dtype: DTypeLike | None, strength: float
     ) -> None:
         self._photo = photo
-        self._restore = transfer(network.returns, photo.state)
+        self._restore = transfer(returns, photo.state)
         self._strength, self._scale = strength, scale
         height, width = int(photo.height * scale), int(photo.width * scale)
         self.pixels = np.empty((height, width, photo.pixels.shape[2]), dtype or photo.pixels.dtype)

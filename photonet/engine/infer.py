@@ -19,7 +19,7 @@ from photonet.engine.checkpoint import Card
 from photonet.engine.develop import decoded, encoded, for_network
 from photonet.engine.device import Device, is_out_of_memory
 from photonet.engine.loaded import Loaded, load
-from photonet.engine.task import Task, Window
+from photonet.engine.task import Look, Task, Window
 from photonet.engine.tiles import Tile, halo, plan_tiles, round_up
 from photonet.errors import DeviceError, UsageError, WeightsError
 from photonet.io import with_note
@@ -111,6 +111,8 @@ class Engine:
         Raises:
             WeightsError: there are none, or they are damaged.
         """
+        if name not in self._loaded and not self.task.networks[name].learned:
+            self.add(name, self.task.networks[name].build(self.task.networks[name].config))
         if name not in self._loaded:
             path = self.weights.get(name)
             if path is None:
@@ -151,8 +153,14 @@ class Engine:
             progress: called with tiles done and tiles in all.
 
         Raises:
+            UsageError: the task wants more photos, or fewer.
             DeviceError: out of memory even with the smallest tiles.
         """
+        fewest, most = self.task.photos
+        if not fewest <= len(photos) <= most:
+            wanted = f"{fewest} to {most} pictures" if most > 1 else "one picture"
+            raise UsageError(f"{self.task.name} takes {wanted}, not {len(photos)}", photos[0].meta.source or "")
+        photos = self.task.arrange(photos, options)
         name = self.net or (self.task.choose(photos, options) if self.task.choose else self.task.default_network)
         loaded = self.loaded(name)
         photos = [_entering(photo, loaded.network.expects) for photo in photos]
@@ -160,7 +168,8 @@ class Engine:
         if photo.sensor is not None:
             dtype = np.float32  # what a sensor recorded may lie below black
         prepared = self.task.prepare(photos, options, _Runner(self, name))
-        canvas = Canvas(photo, loaded.network, loaded.tiling.scale, prepared.dtype or dtype, self.strength)
+        returns = prepared.returns or loaded.network.returns
+        canvas = Canvas(photo, returns, loaded.tiling.scale, prepared.dtype or dtype, self.strength)
 
         def work(tile: Tile) -> bool:
             output, retried = loaded(prepared.inputs(tile.read), prepared.call)
@@ -225,8 +234,10 @@ class _Runner:
     def weights(self) -> str:
         return self.engine.loaded(self.network).weights
 
-    def picture(self, photo: Photo, network: str) -> Callable[[Window], Tensor]:
-        return picture_of(photo, self.engine.task.networks[network])
+    def picture(
+        self, photo: Photo, network: str, state: ColorState | None = None, look: Look | None = None
+    ) -> Callable[[Window], Tensor]:
+        return picture_of(photo, self.engine.task.networks[network], state, look)
 
     def map(self, network: str, photo: Photo) -> Tensor:
         return self.engine.map(network, photo)

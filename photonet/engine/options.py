@@ -1,8 +1,8 @@
 """The base of everything that a user can set: fields become flags, and unknown names are refused."""
 
-from typing import Annotated
+from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict
 
 
 class Options(BaseModel):
@@ -32,3 +32,28 @@ def _above_zero(pair: tuple[float, float]) -> tuple[float, float]:
 Range = Annotated[tuple[float, float], AfterValidator(_in_order)]  # (lowest, highest)
 RangeFromZero = Annotated[Range, AfterValidator(_from_zero)]
 RangeAboveZero = Annotated[Range, AfterValidator(_above_zero)]  # of what is drawn by its logarithm
+
+
+def _two_numbers(value: Any) -> Any:
+    if not isinstance(value, str) or value == "auto":
+        return value
+    if value.count(",") != 1:
+        raise ValueError("write SHOT,READ, as in 1e-3,2e-6")
+    return value.split(",")
+
+
+def _variances(value: tuple[float, float] | str) -> tuple[float, float] | str:
+    if isinstance(value, tuple) and not all(0 <= level <= 1 for level in value):
+        raise ValueError("variances are between 0 and 1")
+    return value
+
+
+def _level(value: float | str) -> float | str:
+    if isinstance(value, float) and not 0 <= value <= 255:
+        raise ValueError("sigma is between 0 and 255")
+    return value
+
+
+# shot and read variance at white level 1, written SHOT,READ
+Variances = Annotated[tuple[float, float] | Literal["auto"], BeforeValidator(_two_numbers), AfterValidator(_variances)]
+Level = Annotated[float | Literal["auto"], AfterValidator(_level)]  # of noise, 0 to 255

@@ -119,8 +119,11 @@ def plan(
 
     def jobs_of(found: Sequence[Found]) -> list[Job]:
         below = {one.path: one.below for one in found}
-        jobs = [Job(inputs, below=below[inputs[0]]) for inputs in group(list(below))]
-        several = len(jobs) > 1 or any(Path(name).is_dir() for name in names)
+        order = {path: number for number, path in enumerate(below)}
+        grouped = [inputs for part in _parts(found) for inputs in group(part)]
+        jobs = [Job(inputs, below=below[inputs[0]]) for inputs in sorted(grouped, key=lambda inputs: order[inputs[0]])]
+        alone = all(len(job.inputs) == 1 for job in jobs)
+        several = len(jobs) > 1 or (alone and any(Path(name).is_dir() for name in names))
         return _distinct([replace(job, output=_place(job, output, task, format, raw_suffix, several)) for job in jobs])
 
     found = find_inputs(names, recursive, results_folder(output))
@@ -130,6 +133,14 @@ def plan(
         jobs = jobs_of([one for one in found if not (one.in_folder and _is_result(one.path, earlier))])
     _refuse_inputs(jobs)
     return [job for job in jobs if _in_shard(job, shard)] if shard else jobs  # named first: alike on every machine
+
+
+def _parts(found: Sequence[Found]) -> list[list[Path]]:
+    """Files that may belong together: those that were named, and those of each folder."""
+    parts: dict[Path | None, list[Path]] = {}
+    for one in found:
+        parts.setdefault(one.path.parent if one.in_folder else None, []).append(one.path)
+    return list(parts.values())
 
 
 def results_folder(output: str) -> Path | None:

@@ -14,7 +14,7 @@ from photonet.color import SENSOR_STATES, ColorState
 from photonet.engine.data import Source, as_expected
 from photonet.engine.develop import PLAIN, develop
 from photonet.engine.infer import Engine, Result
-from photonet.engine.task import Baseline, Network, Task, Trial
+from photonet.engine.task import Baseline, Network, Picture, Task, Trial
 from photonet.errors import InputError, PhotonetError, UsageError
 from photonet.io import read
 from photonet.photo import Photo, full_scale
@@ -80,14 +80,21 @@ class Case:
 
     Args:
         trial: the condition.
-        picture: name.
-        degraded, clean: float32, 1.0 = white; of one color state.
+        number, picture: of the picture, and its name.
+        inputs: the degraded photos of the job; the first is compared.
+        clean: what the result is compared with; float32, 1.0 = white, of the inputs' color state.
     """
 
     trial: Trial
+    number: int
     picture: str
-    degraded: Photo
+    inputs: tuple[Photo, ...]
     clean: Photo
+
+    @property
+    def degraded(self) -> Photo:
+        """The first of the inputs."""
+        return self.inputs[0]
 
 
 def trials_of(task: Task, options: Any, network: Network) -> list[Trial]:
@@ -114,19 +121,23 @@ def spoiled(pictures: Sequence[Path], trials: Sequence[Trial], network: Network)
         for number, path in enumerate(pictures):
             clean = _floats(as_expected(read(path), network))
             made = trial.degrade(clean, number)
-            pictures_made = made if isinstance(made, tuple) else (made, clean)
-            degraded, target = (p if isinstance(p, Photo) else Photo(p, network.expects) for p in pictures_made)
-            yield Case(trial, path.name, degraded, target)
+            degraded, target = made if isinstance(made, tuple) else (made, clean)
+            inputs = tuple(degraded) if isinstance(degraded, list) else (_as_photo(degraded, network),)
+            yield Case(trial, number, path.name, inputs, _as_photo(target, network))
+
+
+def _as_photo(picture: Picture, network: Network) -> Photo:
+    return picture if isinstance(picture, Photo) else Photo(picture, network.expects)
 
 
 def paired(sources: Sequence[Source], network: Network) -> Iterator[Case]:
     """Pairs of the user's own, as they are."""
     trial = Trial("pairs", lambda clean, number: clean)
-    for source in sources:
+    for number, source in enumerate(sources):
         degraded, clean = (_as_given(path, network) for path in source.files)
         if (degraded.height, degraded.width) != (clean.height, clean.width):
             raise InputError("the pictures of a pair differ in size", source.name)
-        yield Case(trial, source.name, degraded, clean)
+        yield Case(trial, number, source.name, (degraded,), clean)
 
 
 def _as_given(path: Path, network: Network) -> Photo:
@@ -144,23 +155,40 @@ def evaluate(
     cases: Iterable[Case],
     make_options: Callable[[Mapping[str, Any]], Any],
     baselines: Mapping[str, Baseline],
+    methods: Mapping[str, Mapping[str, Any]] | None = None,
+    elsewhere: Callable[[str, Mapping[str, Any], Photo], Result] | None = None,
 ) -> Iterator[Row]:
-    """Scores of every case: of the input itself, of the task, and of the baselines on the same pixels.
+    """Scores of every case: of the input itself, of the task, and of others on the same pixels.
 
     What a sensor recorded is measured after its development; what stays a mosaic also before, as a trial of its own.
+
+    Args:
+        make_options: changes → options of the task.
+        baselines: classical methods, by name.
+        methods: options that make the task work in another way, by name; each is scored as the network that it chose.
+        elsewhere: runs another task: its name, its options, a photo → its result.
     """
     takes_display = engine.net is None or engine.task.networks[engine.net].expects not in SENSOR_STATES
     for case in cases:
         if case.trial.through is not None:
             yield from _there_and_back(engine, case, case.trial.through, make_options)
             continue
-        noisy, clean = _shown(case.degraded), _shown(case.clean)
+        noisy, clean = _shown(case, case.degraded), _shown(case, case.clean)
         yield from _rows(case, "input", case.degraded, 0.0)
-        result, seconds = _timed(engine, case, case.degraded, make_options(case.trial.options))
+        result, seconds = _timed(engine, case, case.inputs, make_options(case.trial.options))
         yield from _rows(case, result.network, result.photo, seconds, engine.task.judge(result.notes, noisy, clean))
         if case.trial.developed and takes_display:
-            result, seconds = _timed(engine, case, Photo(noisy), make_options(case.trial.options))
+            result, seconds = _timed(engine, case, (Photo(noisy),), make_options(case.trial.options))
             yield _row(case, f"{result.network}, developed", result.photo.pixels, clean, seconds)
+        for changes in (methods or {}).values():
+            result, seconds = _timed(engine, case, case.inputs, make_options({**case.trial.options, **changes}))
+            yield from _rows(case, result.network, result.photo, seconds)
+        for name, changes in case.trial.elsewhere.items():
+            if elsewhere is None:
+                break
+            began = perf_counter()
+            result = elsewhere(name, changes, case.degraded)
+            yield from _rows(case, f"{name}, one frame", result.photo, perf_counter() - began)
         for name, method in baselines.items():
             began = perf_counter()
             output = method(noisy, clean)
@@ -172,29 +200,33 @@ def _there_and_back(
 ) -> Iterator[Row]:
     """Scores of the result on the way, and of what comes back, beside the rivals' on the same way."""
     trial = case.trial
-    view = trial.view or _shown
-    result, seconds = _timed(engine, case, case.degraded, make_options(trial.options))
-    on_the_way = _shown(result.photo), _shown(case.degraded)
+    result, seconds = _timed(engine, case, case.inputs, make_options(trial.options))
+    on_the_way = _developed(result.photo), _developed(case.degraded)
     yield _row(case, result.network, *on_the_way, seconds, trial=f"{trial.name}, on the way")
-    result, seconds = _timed(engine, case, through(result.photo), make_options({**trial.options, **trial.back}))
-    yield _row(case, result.network, view(result.photo), view(case.clean), seconds)
+    result, seconds = _timed(engine, case, (through(result.photo),), make_options({**trial.options, **trial.back}))
+    yield _row(case, result.network, _shown(case, result.photo), _shown(case, case.clean), seconds)
     for name, rival in trial.rivals.items():
         began = perf_counter()
         back = rival(case.degraded)
-        yield _row(case, name, view(back), view(case.clean), perf_counter() - began)
+        yield _row(case, name, _shown(case, back), _shown(case, case.clean), perf_counter() - began)
 
 
-def _timed(engine: Engine, case: Case, photo: Photo, options: Any) -> tuple[Result, float]:
+def _timed(engine: Engine, case: Case, photos: Sequence[Photo], options: Any) -> tuple[Result, float]:
     """The result and its seconds; errors name the picture."""
     began = perf_counter()
     try:
-        result = engine.run([photo], options)
+        result = engine.run(photos, options)
     except PhotonetError as error:
         raise type(error)(error.what, error.where or case.picture, error.fix) from error
     return result, perf_counter() - began
 
 
-def _shown(photo: Photo) -> np.ndarray:
+def _shown(case: Case, photo: Photo) -> np.ndarray:
+    """Pixels as they are compared."""
+    return case.trial.view(photo, case.number) if case.trial.view else _developed(photo)
+
+
+def _developed(photo: Photo) -> np.ndarray:
     """Pixels as they are seen: of a RAW picture, those of its development."""
     return develop(photo, PLAIN, np.float32).pixels if photo.state in SENSOR_STATES else photo.pixels
 
@@ -202,7 +234,7 @@ def _shown(photo: Photo) -> np.ndarray:
 def _rows(
     case: Case, method: str, result: Photo, seconds: float, figures: Mapping[str, float] | None = None
 ) -> Iterator[Row]:
-    yield _row(case, method, _shown(result), _shown(case.clean), seconds, figures)
+    yield _row(case, method, _shown(case, result), _shown(case, case.clean), seconds, figures)
     if result.state == case.clean.state == ColorState.MOSAIC:
         decibels = psnr(result.pixels, case.clean.pixels, clip=False)
         yield Row(f"{case.trial.name}, RAW", method, case.picture, decibels, float("nan"), seconds)

@@ -47,6 +47,7 @@ class Window:
 
 
 Inputs = Callable[[Window], tuple[Tensor, ...]]
+Look = Callable[[Window], np.ndarray]
 
 
 def apply(network: nn.Module, *tensors: Tensor) -> Tensor:
@@ -67,6 +68,7 @@ class Prepared:
         complete: the whole result → what it is to be: another sensor, another state.
         dtype: depth of the result before `complete`; None keeps that of the first photo, or what was asked for.
         marks: what the result's XMP note says beside task, network and weights.
+        returns: color state of what `finish` gives, where that is not `Network.returns`.
     """
 
     inputs: Inputs
@@ -76,6 +78,7 @@ class Prepared:
     complete: Callable[[Photo], Photo] = lambda photo: photo
     dtype: DTypeLike | None = None
     marks: Mapping[str, str] = field(default_factory=dict)
+    returns: ColorState | None = None
 
 
 class Runner(Protocol):
@@ -89,8 +92,15 @@ class Runner(Protocol):
     def weights(self) -> str:
         """The beginning of the digest of its weights, as results name them."""
 
-    def picture(self, photo: Photo, network: str) -> Callable[[Window], Tensor]:
-        """Window → the picture as the network expects it, 1 C H W."""
+    def picture(
+        self, photo: Photo, network: str, state: ColorState | None = None, look: Look | None = None
+    ) -> Callable[[Window], Tensor]:
+        """Window → the picture as the network expects it, 1 C H W.
+
+        Args:
+            state: to be in; None for the one that the network expects.
+            look: how the pixels of a window are read, on the scale of the photo's; None takes them as they are.
+        """
 
     def map(self, network: str, photo: Photo) -> Tensor:
         """The whole output of another network of the task, 1 C H W; meant for small outputs."""
@@ -105,6 +115,16 @@ def prepare_picture(photos: Sequence[Photo], options: Any, runner: Runner) -> Pr
 def one_by_one(paths: Sequence[Path]) -> list[tuple[Path, ...]]:
     """The default of `Task.group`: every file is a job of its own."""
     return [(path,) for path in paths]
+
+
+def together(paths: Sequence[Path]) -> list[tuple[Path, ...]]:
+    """The `Task.group` of tasks that merge: all files that were named, or lie in one folder, are one job."""
+    return [tuple(paths)]
+
+
+def as_they_come(photos: Sequence[Photo], options: Any) -> Sequence[Photo]:
+    """The default of `Task.arrange`."""
+    return photos
 
 
 def decibels(output: Tensor, target: Tensor) -> Tensor:
@@ -135,6 +155,7 @@ class Network:
         pairs: whether it can learn from pairs of the user's own.
         exact: it needs float32, whatever the device is fast in.
         serves_task: False for a helper that `Task.prepare` uses and `--net` cannot choose.
+        learned: False for a classical method, which needs no weights.
         crop_multiple: training crops must be multiples of it in height and width.
         training: a pydantic model of what `pair` and `loss` can be told by a recipe.
         sample: source of files → named arrays, read once into the bank; by default `target`, and `input` of a pair.
@@ -159,6 +180,7 @@ class Network:
     pairs: bool = True
     exact: bool = False
     serves_task: bool = True
+    learned: bool = True
     crop_multiple: int = 1
     training: type[Options] = Options
     sample: Callable[[Source, "Network"], Example] = read_pictures
@@ -176,6 +198,7 @@ class Network:
 
 
 Picture = np.ndarray | Photo
+Spoiled = Picture | list[Photo]
 
 
 @dataclass(frozen=True)
@@ -184,24 +207,28 @@ class Trial:
 
     Args:
         name: "sigma 25".
-        degrade: clean picture H W C in 0 to 1 and its number (the seed) → the input; and what it is measured against,
-            where that is not the clean picture itself. Each as float32 pixels like the clean ones, or as a Photo.
+        degrade: clean picture H W C in 0 to 1 and its number (the seed) → the input, or several for tasks that merge;
+            and what it is measured against, where that is not the clean picture itself. Each as float32 pixels like the
+            clean ones, or as a Photo.
         options: of the run, beside those of the user.
         through: of a way there and back: the result → the input of a second run, whose result is what counts.
         back: options of that second run.
-        view: photo → pixels that are compared, H W C in 0 to 1; by default those of its development.
+        view: photo and number of the picture → pixels that are compared, H W C in 0 to 1; by default those of its
+            development.
         rivals: name → other ways there and back, from the input.
         developed: of RAW pictures, measure beside it what the task makes of the developed one.
+        elsewhere: other tasks by name, and options that they run with on the first photo, to be measured beside it.
     """
 
     name: str
-    degrade: Callable[[np.ndarray, int], Picture | tuple[Picture, Picture]]
+    degrade: Callable[[np.ndarray, int], Spoiled | tuple[Spoiled, Picture]]
     options: Mapping[str, Any] = field(default_factory=dict)
     through: Callable[[Photo], Photo] | None = None
     back: Mapping[str, Any] = field(default_factory=dict)
-    view: Callable[[Photo], np.ndarray] | None = None
+    view: Callable[[Photo, int], np.ndarray] | None = None
     rivals: Mapping[str, Callable[[Photo], Photo]] = field(default_factory=dict)
     developed: bool = False
+    elsewhere: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
 
 Judge = Callable[[Mapping[str, Any], np.ndarray, np.ndarray], Mapping[str, float]]
@@ -217,13 +244,17 @@ class Task:
         options: a pydantic model; its fields become the command's flags.
         networks: name → `Network`, the default first; `--net` chooses, else `choose` does.
         choose: photos of a job → name of a network.
-        group: files → jobs.
+        group: files that were named, or lie in one folder → jobs.
+        photos: fewest and most of a job.
+        arrange: photos of a job → in the order that they are worked on; the result is named as the first, and keeps its
+            size and metadata.
         prepare: photos, options, runner → `Prepared`.
         trial_options: a pydantic model; its fields become flags of `photonet eval`.
         trials: trial options, network → conditions to score under; without, its own training pair is one.
         raw_suffix: of the results of RAW files, where nobody says.
         blends: whether a mixture of input and result means anything, as --strength makes it.
         baselines: name → classical method on the same degraded pixels.
+        methods: name → options that make the task work in another way, to be scored beside it.
         judge: notes of a run, degraded and clean picture → further figures, averaged over the pictures.
         protocol: how the scores are made, for tables and cards.
     """
@@ -234,12 +265,15 @@ class Task:
     options: type[Options] = Options
     choose: Callable[[Sequence[Photo], Any], str] | None = None
     group: Callable[[Sequence[Path]], list[tuple[Path, ...]]] = one_by_one
+    photos: tuple[int, int] = (1, 1)
+    arrange: Callable[[Sequence[Photo], Any], Sequence[Photo]] = as_they_come
     prepare: Callable[[Sequence[Photo], Any, Runner], Prepared] = prepare_picture
     trial_options: type[Options] = Options
     trials: Callable[[Any, Network], list[Trial]] | None = None
     raw_suffix: str = ".tif"
     blends: bool = True
     baselines: Callable[[], Mapping[str, Baseline]] = dict
+    methods: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     judge: Judge = lambda notes, degraded, clean: {}
     protocol: str = ""
 

@@ -20,6 +20,7 @@ class Entry:
 
 CATALOG = {
     "denoise": Entry("photonet.tasks.denoise", "Remove noise from photographs, as much as there is."),
+    "burst": Entry("photonet.tasks.burst", "Merge noisy frames of one scene into one clean picture."),
     "isp": Entry("photonet.tasks.isp", "Render RAW files as JPEGs that can be turned back into RAW."),
 }
 

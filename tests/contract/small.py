@@ -27,9 +27,16 @@ SHRINK: dict[str, Callable[[Any], Any]] = {
     "steps": lambda value: 2,
     "squeeze": lambda value: value,  # pixels, not features
     "channels": lambda value: value,  # of the picture
+    "frames": lambda value: 3,
+    "kernel": lambda value: value,  # pixels, as is
+    "fold": lambda value: value,
+    "tail": lambda value: value,
+    "trust": lambda value: WIDTH,
+    "last": lambda value: WIDTH,
 }
 TAKE_RAW = {"isp"}  # tasks whose networks for display values take what a sensor recorded
 NETWORKS = [(task, network) for task in CATALOG for network in get_task(task).networks]
+LEARNED = [(task, network) for task, network in NETWORKS if get_task(task).networks[network].learned]
 
 
 def small_config(config: Mapping[str, Any]) -> dict[str, Any]:
@@ -66,3 +73,13 @@ def noise_photo(task: str, network: Network, height: int, width: int) -> Photo:
     if task in TAKE_RAW:
         return Photo(pixels, ColorState.CAMERA, sensor=sensor)
     return Photo(pixels, network.expects, sensor=sensor if network.expects in SENSOR_STATES else None)
+
+
+def job_photos(task: str, network: Network, height: int, width: int) -> list[Photo]:
+    """As many pictures of one scene as a job of the task wants at least, each with noise of its own."""
+    photo = noise_photo(task, network, height, width)
+    photos = [photo]
+    for seed in range(1, get_task(task).photos[0]):
+        noise = np.random.default_rng(seed).normal(0, 0.02, photo.pixels.shape).astype(np.float32)
+        photos.append(photo.with_pixels(photo.pixels + noise))
+    return photos

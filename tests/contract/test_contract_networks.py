@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from small import NETWORKS, build_small, noise_photo, small_card
+from small import LEARNED, NETWORKS, build_small, job_photos, small_card
 from torch import Generator
 
 from photonet.engine import checkpoint
@@ -25,6 +25,7 @@ BF16_ERROR = 0.03  # of the largest value of the result
 OVERFIT_STEPS, OVERFIT_RATE = 60, 1e-3
 
 every_network = pytest.mark.parametrize(("task", "name"), NETWORKS, ids=["-".join(pair) for pair in NETWORKS])
+every_learned = pytest.mark.parametrize(("task", "name"), LEARNED, ids=["-".join(pair) for pair in LEARNED])
 
 
 def engine_of(task: Task, device: Device = FLOAT32, tile: int = 0) -> Engine:
@@ -38,18 +39,18 @@ def engine_of(task: Task, device: Device = FLOAT32, tile: int = 0) -> Engine:
 def output(engine: Engine, name: str, height: int, width: int) -> np.ndarray:
     """What a network makes of a picture: pixels H W C of a job, or the map H W 1 of a helper."""
     network = engine.task.networks[name]
-    photo = noise_photo(engine.task.name, network, height, width)
+    photos = job_photos(engine.task.name, network, height, width)
     if not network.serves_task:
-        return engine.map(name, photo)[0].permute(1, 2, 0).numpy()
+        return engine.map(name, photos[0])[0].permute(1, 2, 0).numpy()
     engine.net = name
-    return engine.run([photo], engine.task.options()).photo.pixels
+    return engine.run(photos, engine.task.options()).photo.pixels
 
 
 @pytest.fixture(scope="module")
 def crops(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Batch]:
     """Crops of a sample picture for each network, through `sample` and a bank as in a training."""
     folder, drawn = tmp_path_factory.mktemp("banks"), {}
-    for task, name in NETWORKS:
+    for task, name in LEARNED:
         network = get_task(task).networks[name]
 
         def sample(source: Source, network: Network = network) -> dict:
@@ -74,7 +75,7 @@ def paired(network: Network, crops: Batch, seed: int = 5) -> Batch:
 @every_network
 def test_published_config_builds(network: Network):
     module = network.build(network.config)
-    assert sum(parameter.numel() for parameter in module.parameters()) > 0
+    assert (sum(parameter.numel() for parameter in module.parameters()) > 0) == network.learned
     assert network.tiling(module).radius >= 0
     with pytest.raises(TypeError):
         network.build({**network.config, "no_such_key": 1})
@@ -99,7 +100,7 @@ def test_tiled_equals_whole(task: str, name: str, tile: int):
     np.testing.assert_allclose(tiled, whole, rtol=0, atol=ROUNDING)
 
 
-@every_network
+@every_learned
 def test_weights_reach_the_result(task: str, name: str):
     engine = engine_of(get_task(task))
     before = output(engine, name, 32, 48)
@@ -109,7 +110,7 @@ def test_weights_reach_the_result(task: str, name: str):
     assert np.abs(output(engine, name, 32, 48) - before).max() > 1e-4
 
 
-@every_network
+@every_learned
 def test_save_and_load(task: str, name: str, network: Network, tmp_path: Path):
     module, path = build_small(network), tmp_path / "weights.safetensors"
     card = small_card(task, name)
@@ -123,7 +124,7 @@ def test_save_and_load(task: str, name: str, network: Network, tmp_path: Path):
     assert np.array_equal(output(engine, name, 30, 41), expected)
 
 
-@every_network
+@every_learned
 def test_half_precision_is_stored_once(task: str, name: str, network: Network, tmp_path: Path):
     card = small_card(task, name)
     first, second = tmp_path / "first.safetensors", tmp_path / "second.safetensors"
@@ -132,7 +133,7 @@ def test_half_precision_is_stored_once(task: str, name: str, network: Network, t
     assert first.read_bytes() == second.read_bytes()
 
 
-@every_network
+@every_learned
 def test_bf16_close_to_float32(task: str, name: str, network: Network):
     exact = output(engine_of(get_task(task)), name, 40, 56)
     rough = output(engine_of(get_task(task), Device(torch.device("cpu"), torch.bfloat16)), name, 40, 56)
@@ -141,7 +142,7 @@ def test_bf16_close_to_float32(task: str, name: str, network: Network):
     assert (error == 0) == network.exact  # else bf16 was not used
 
 
-@every_network
+@every_learned
 def test_pairs_follow_from_their_seed(task: str, name: str, network: Network, crops: dict[str, Batch]):
     first, again = (paired(network, crops[f"{task}-{name}"]) for _ in range(2))
     other = paired(network, crops[f"{task}-{name}"], seed=6)
@@ -151,7 +152,7 @@ def test_pairs_follow_from_their_seed(task: str, name: str, network: Network, cr
     assert all(tensor.isfinite().all() for tensor in first.values())
 
 
-@every_network
+@every_learned
 def test_pairs_leave_global_randomness_alone(task: str, name: str, network: Network, crops: dict[str, Batch]):
     torch.manual_seed(1)
     state = torch.get_rng_state()
@@ -159,7 +160,7 @@ def test_pairs_leave_global_randomness_alone(task: str, name: str, network: Netw
     assert torch.equal(torch.get_rng_state(), state)
 
 
-@every_network
+@every_learned
 def test_every_parameter_learns(task: str, name: str, network: Network, crops: dict[str, Batch]):
     assert network.loss is not None
     module = build_small(network).train()
@@ -178,7 +179,7 @@ def shaken(module: torch.nn.Module) -> torch.nn.Module:
     return module
 
 
-@every_network
+@every_learned
 def test_overfits_one_batch(task: str, name: str, network: Network, crops: dict[str, Batch]):
     assert network.loss is not None
     module = shaken(build_small(network)).train()

@@ -12,6 +12,8 @@ from torch import Generator, Tensor, nn
 
 from photonet.camera.jpeg import BLOCK, STATISTICS_COUNT, block_statistics
 from photonet.camera.noise import Grain, camera_jpeg, draw_grain, soften, uniform, white
+from photonet.camera.sensor import ShotRead, stabilize, stabilized_deviation, unstabilize
+from photonet.color import ColorState
 from photonet.engine.data import Batch
 from photonet.engine.options import Range, RangeAboveZero, RangeFromZero
 from photonet.engine.task import Network, Options, Prepared, Runner, Tiling, Trial, Window, rms_error
@@ -143,9 +145,7 @@ def prepare(photos: Sequence[Photo], options: DenoiseOptions, runner: Runner) ->
     """The noise level of the picture, once; then windows of picture and map."""
     photo = photos[0]
     if options.noise != "auto":
-        raise UsageError(
-            "shot and read noise are for Bayer mosaics and their network", "--noise", "tell --sigma instead"
-        )
+        return _prepare_linear(photo, ShotRead(*(torch.tensor([level]) for level in options.noise)), runner)
     picture = runner.picture(photo, runner.network)
     if runner.network.startswith("dncnn"):
         if options.sigma != "auto":
@@ -161,6 +161,24 @@ def prepare(photos: Sequence[Photo], options: DenoiseOptions, runner: Runner) ->
         return picture(window), magnify_window(cells, CELL, window)
 
     return Prepared(inputs, notes)
+
+
+def _prepare_linear(photo: Photo, noise: ShotRead, runner: Runner) -> Prepared:
+    """A linear picture whose shot and read noise is told."""
+    if photo.state != ColorState.LINEAR or runner.network != "unet":
+        what = "shot and read noise are of RAW and linear pictures, and of the networks that take them"
+        raise UsageError(what, "--noise", "tell --sigma instead")
+    picture = runner.picture(photo, runner.network, ColorState.LINEAR)
+    deviation = stabilized_deviation(noise).clamp_max(STRONGEST).view(1, 1, 1, 1)
+
+    def inputs(window: Window) -> tuple[Tensor, ...]:
+        values = stabilize(picture(window), noise)
+        return values, deviation.expand_as(values[:, :1]).contiguous()
+
+    def finish(output: Tensor) -> Tensor:
+        return unstabilize(output, ShotRead(*(level.to(output.device) for level in noise)))
+
+    return Prepared(inputs, {"levels": "told"}, finish=finish, returns=ColorState.LINEAR)
 
 
 def judge(notes: Mapping[str, Any], noisy: np.ndarray, clean: np.ndarray) -> dict[str, float]:

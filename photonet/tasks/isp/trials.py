@@ -34,7 +34,7 @@ def camera_photo(clean: np.ndarray, number: int, clipped: float) -> Photo:
     return Photo(sites[0].permute(1, 2, 0).contiguous().numpy(), ColorState.CAMERA, sensor=sensor)
 
 
-def balanced_view(photo: Photo) -> np.ndarray:
+def balanced_view(photo: Photo, number: int) -> np.ndarray:
     """RAW as the paper compares it: balanced camera RGB in 0 to 1, gamma-encoded."""
     assert photo.sensor is not None
     gains = photo.sensor.gains

@@ -1,0 +1,71 @@
+"""Kernel prediction networks, as published and narrower."""
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from photonet.color import ColorState
+from photonet.engine.data import Batch
+from photonet.engine.task import Network, Tiling
+from photonet.nets.kpn import KernelPrediction
+from photonet.tasks.burst.domains import LINEAR
+from photonet.tasks.burst.training import ANNEALED, BORDER, FADING, BurstTraining, linear_pair, score_in, shown
+
+
+def published_loss(net: nn.Module, batch: Batch, progress: float) -> dict[str, Tensor]:
+    """Squared error of values and absolute error of gradients; at first also of each frame alone.
+
+    Source: Mildenhall et al., CVPR 2018, equations 8 to 10. The annealing follows the training's length, and is over by
+    half of it. `mass` is what the reference's kernels add up to: 1 where all has collapsed onto it.
+    """
+    frames, target = batch["input"], batch["target"]
+    single = net.filtered(frames, batch["noise_map"]).float()  # type: ignore[operator]
+    exposure = batch["exposure"].view(-1, 1, 1, 1)
+    truth = _inner(target / exposure)
+    together = _basic(_inner(single.mean(1) / exposure), truth)
+    alone = sum(_basic(_inner(one / exposure), truth) for one in single.unbind(1))
+    weight = ANNEALED * torch.exp(torch.tensor(-FADING * progress)).item()
+    with torch.no_grad():
+        mass = single[:, 0].mean() / single.sum(1).mean()
+    return {"loss": together + weight * alone, "together": together, "mass": mass}
+
+
+def _inner(values: Tensor) -> Tensor:
+    return shown(values[..., BORDER:-BORDER, BORDER:-BORDER])
+
+
+def _basic(output: Tensor, target: Tensor) -> Tensor:
+    difference = output - target
+    gradients = [difference.diff(dim=side).abs().mean() for side in (-1, -2)]
+    return difference.square().mean() + gradients[0] + gradients[1]
+
+
+def kpn(summary: str, channels: int, **own: Any) -> Network:
+    """A kernel prediction network, at its published width by default."""
+    return Network(
+        summary=summary,
+        build=lambda config: KernelPrediction(**config),
+        config={"channels": channels, **own},
+        tiling=lambda net: Tiling(net.stride, net.radius, bytes_per_pixel=400 * channels),
+        expects=ColorState.LINEAR,
+        returns=ColorState.LINEAR,
+        channels=channels,
+        maps=("noise_map",),
+        reads=(ColorState.SRGB, channels),
+        pairs=False,
+        crop_multiple=16,
+        training=BurstTraining,
+        pair=linear_pair(LINEAR),
+        loss=published_loss,
+        score=score_in(LINEAR),
+    )
+
+
+SMALL: dict[str, Any] = {"widths": (16, 32, 48, 48, 48), "depth": 2, "last": 48, "tail": 1}
+NETWORKS = {
+    "kpn-gray": kpn("KPN of Mildenhall et al. as published, gray, 29 M parameters", 1),
+    "kpn-color": kpn("KPN of Mildenhall et al. as published, color, 39 M parameters", 3),
+    "kpn-small-gray": kpn("narrow KPN, gray, 0.3 M parameters", 1, **SMALL),
+    "kpn-small-color": kpn("narrow KPN, color, 0.3 M parameters", 3, **SMALL),
+}

@@ -1,0 +1,115 @@
+"""A burst becomes one picture: frames aligned once, then read, moved and merged window by window."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from photonet.camera.mosaic import FLIPS_TO_RGGB, bayer_phase
+from photonet.camera.sensor import ShotRead
+from photonet.color import ColorState
+from photonet.engine.task import Prepared, Runner, Window
+from photonet.errors import UsageError
+from photonet.photo import Photo
+from photonet.tasks.burst import noise
+from photonet.tasks.burst.domains import LINEAR, STABILIZED
+from photonet.tasks.burst.frames import Frame, align, named
+from photonet.tasks.burst.options import BurstOptions
+
+RAW_NETWORKS = {"fusion": "raw-fusion", "average": "raw-average", "hdrplus": "raw-hdrplus"}
+LEARNED_STABILIZED = ("fusion", "raw-fusion")
+LEAST_LEVEL = 0.2 / 255  # of display values: less is rounding
+
+
+def choose(photos: Sequence[Photo], options: BurstOptions) -> str:
+    """The network of a method for what the frames are: mosaics, gray, or color."""
+    photo = photos[0]
+    bayer = photo.state == ColorState.MOSAIC and photo.sensor is not None and bayer_phase(photo.sensor.cfa) is not None
+    if bayer and options.method in RAW_NETWORKS:
+        return RAW_NETWORKS[options.method]
+    if options.method == "kpn":
+        gray = photo.pixels.shape[2] == 1 and photo.state != ColorState.MOSAIC
+        return "kpn-small-gray" if gray else "kpn-small-color"
+    return options.method
+
+
+def prepare(photos: Sequence[Photo], options: BurstOptions, runner: Runner, expects: ColorState) -> Prepared:
+    """Motion and noise, once; then windows of the frames as the reference sees them.
+
+    Args:
+        photos: the reference first.
+        expects: color state of the network.
+    """
+    reference = photos[0]
+    frames, lost = align(photos)
+    # linear pictures stay linear for every network: their noise is known there
+    state = ColorState.LINEAR if reference.state == ColorState.LINEAR else expects
+    turned = _flips(reference, runner) if state == ColorState.MOSAIC else ()
+    read = _reader(reference, frames, state, runner)
+    notes = {"reference": named(reference, 0), "frames": 1 + len(frames), **_report(frames)}
+
+    def complete(result: Photo) -> Photo:
+        warnings = tuple(f"{name} shows something else, or cannot be aligned, and is left out" for name in lost)
+        return replace(result, meta=replace(result.meta, notes=(*result.meta.notes, *warnings)))
+
+    if state == ColorState.SRGB:
+        told, origin = noise.level(reference, frames, options) if frames else (0.0, "unknown")
+        notes |= {"noise": round(told * 255, 2), "levels": origin}
+
+        def display_inputs(window: Window) -> tuple[Tensor, ...]:
+            stack = read(window)
+            return stack, torch.full_like(stack[:, :1], max(told, LEAST_LEVEL))
+
+        return Prepared(display_inputs, notes, complete=complete, returns=state)
+
+    if options.sigma != "auto":
+        raise UsageError("the noise of a linear picture is no single level", "--sigma", "tell --noise SHOT,READ")
+    levels, origin = noise.shot_read(reference, frames, state, options)
+    notes |= {"shot": float(f"{levels.shot.item():.3g}"), "read": float(f"{levels.read.item():.3g}"), "levels": origin}
+    domain = STABILIZED if runner.network in LEARNED_STABILIZED else LINEAR
+
+    def linear_inputs(window: Window) -> tuple[Tensor, ...]:
+        stack = read(window).flip(turned)
+        channels = stack.shape[1] // (1 + len(frames))
+        return domain.enter(stack, levels), domain.map(stack[:, :channels], levels).contiguous()
+
+    def finish(output: Tensor) -> Tensor:
+        on_device = ShotRead(*(level.to(output.device) for level in levels))
+        return domain.leave(output, on_device).flip(turned)
+
+    return Prepared(linear_inputs, notes, finish=finish, complete=complete, returns=state)
+
+
+def _flips(photo: Photo, runner: Runner) -> tuple[int, ...]:
+    phase = bayer_phase(photo.sensor.cfa) if photo.sensor is not None else None
+    if phase is None:
+        what = f"{runner.network} is for Bayer mosaics, and this is none"
+        raise UsageError(what, photo.meta.source or "", "leave --net out: another network takes it")
+    return FLIPS_TO_RGGB[phase]
+
+
+def _reader(reference: Photo, frames: Sequence[Frame], state: ColorState, runner: Runner) -> Any:
+    """Window → all frames, 1 N·C H W; what a frame does not show is the reference's."""
+    first = runner.picture(reference, runner.network, state)
+    others = [runner.picture(frame.photo, runner.network, state, frame.look) for frame in frames]
+
+    def read(window: Window) -> Tensor:
+        stack = [first(window)]
+        for frame, other in zip(frames, others, strict=True):
+            values = other(window)
+            stack.append(torch.where(torch.from_numpy(frame.seen), values, stack[0]))
+        return torch.cat(stack, 1)
+
+    return read
+
+
+def _report(frames: Sequence[Frame]) -> dict[str, Any]:
+    """How the frames lie: pixels that they are moved by, and the share of each that shows something else."""
+    if not frames:
+        return {}
+    shifts = " ".join(f"{frame.motion.shift:.1f}" for frame in frames)
+    unlike = " ".join(f"{np.ceil(1000 * frame.motion.unlike) / 10:g}%" for frame in frames)
+    return {"shifts": shifts, "unlike": unlike}

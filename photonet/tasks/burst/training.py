@@ -1,0 +1,287 @@
+"""Synthetic bursts: what the networks learn from."""
+
+from collections.abc import Callable
+
+import torch
+import torch.nn.functional as F
+from pydantic import Field
+from torch import Generator, Tensor, nn
+
+from photonet.camera import process, unprocess
+from photonet.camera.handheld import draw_shifts, resampled, translated, with_passers_by
+from photonet.camera.mosaic import BAYER, mosaic, pack, unpack
+from photonet.camera.noise import camera_jpeg, draw_grain, log_uniform, soften, uniform, white
+from photonet.camera.sensor import ShotRead, add_shot_read, draw_shot_read, from_deviations
+from photonet.camera.unprocess import draw_camera
+from photonet.color import srgb_encode
+from photonet.engine.data import Batch
+from photonet.engine.options import RangeAboveZero, RangeFromZero
+from photonet.engine.task import Options, decibels, rms_error
+from photonet.tasks.burst.domains import STABILIZED, Domain
+
+BORDER = 8  # pixels that the published protocol leaves out
+WHITE_SLOPE = 1.055 / 2.4  # of the sRGB curve at white, where the protocol goes on straight
+RGGB = BAYER["RGGB"]
+ANNEALED, FADING = 100.0, 18.0  # weight of single frames' losses, and how fast it falls: to 1e-2 in half of a training
+
+
+class BurstTraining(Options):
+    """What bursts are made of; the defaults are the published ones, but for alignment.
+
+    Args:
+        frames: (fewest, most) of a burst.
+        shift: most pixels between a frame and the reference, either way, where frames are not aligned.
+        aligned: frames have been aligned; what is left is `missed`, and the blur of interpolation.
+        missed: standard deviation in pixels of the error of the alignment.
+        lost: share of aligned frames that are somewhere else all the same.
+        moving: share of frames in which something moves.
+        foreign: share of frames of another scene.
+        cut: share of frames that do not show all of the reference: the rest is filled from it.
+        read: (lowest, highest) standard deviation of read noise, white level 1.
+        shot: (lowest, highest) standard deviation of shot noise at white.
+        exposure: (lowest, highest) share of the white level that the picture fills.
+        told_error: standard deviation of the logarithm of the noise that the network is told, against the true one.
+    """
+
+    frames: tuple[int, int] = (8, 8)
+    shift: float = Field(2.0, ge=0)
+    aligned: bool = False
+    missed: float = Field(0.2, ge=0)
+    lost: float = Field(0.05, ge=0, le=1)
+    moving: float = Field(0.0, ge=0, le=1)
+    foreign: float = Field(0.0, ge=0, le=1)
+    cut: float = Field(0.0, ge=0, le=1)
+    read: RangeAboveZero = (10**-3.0, 10**-1.5)
+    shot: RangeAboveZero = (10**-2.0, 10**-1.0)
+    exposure: RangeAboveZero = (0.1, 1.0)
+    told_error: float = Field(0.0, ge=0)
+
+
+class FusionTraining(BurstTraining):
+    """What the bursts for the default network are made of, beside `BurstTraining`.
+
+    Args:
+        display: share of batches in display values, with white noise or the grain of cameras' JPEGs.
+        sigma: (lowest, highest) level of white noise on the scale of 0 to 255.
+        camera: share of these pictures with camera grain and JPEG compression instead.
+        grain: (lowest, highest) luma level of that grain on the scale of 0 to 255.
+        gray: share of batches turned to gray.
+    """
+
+    frames: tuple[int, int] = (1, 8)
+    aligned: bool = True
+    moving: float = Field(0.2, ge=0, le=1)
+    foreign: float = Field(0.04, ge=0, le=1)
+    cut: float = Field(0.1, ge=0, le=1)
+    read: RangeAboveZero = (10**-3.0, 10**-1.0)
+    shot: RangeAboveZero = (10**-2.2, 10**-0.7)
+    told_error: float = Field(0.1, ge=0)
+    display: float = Field(0.4, ge=0, le=1)
+    sigma: RangeFromZero = (0.0, 60.0)
+    camera: float = Field(0.5, ge=0, le=1)
+    grain: RangeAboveZero = (1.0, 20.0)
+    gray: float = Field(0.12, ge=0, le=1)
+
+
+class RawFusionTraining(BurstTraining):
+    """What bursts of mosaics are made of.
+
+    Args:
+        shot_variance: (lowest, highest) shot variance; the read noise is what cameras have there.
+        halved: share of batches whose photos are halved in size first, which hides their own noise and compression.
+    """
+
+    frames: tuple[int, int] = (1, 8)
+    aligned: bool = True
+    moving: float = Field(0.2, ge=0, le=1)
+    foreign: float = Field(0.04, ge=0, le=1)
+    cut: float = Field(0.1, ge=0, le=1)
+    exposure: RangeAboveZero = (0.15, 1.0)
+    told_error: float = Field(0.1, ge=0)
+    shot_variance: RangeAboveZero = (1e-4, 0.05)
+    halved: float = Field(0.5, ge=0, le=1)
+
+
+Record = Callable[[Tensor], Tensor]  # what is before the camera, B C H W → what it records
+
+
+def burst(
+    scene: Tensor, record: Record, generator: Generator, options: BurstTraining, fold: int = 1
+) -> tuple[Tensor, Tensor]:
+    """Frames B N·C H W of a scene B 3 H W, as they are after alignment or before it; and the first, alone.
+
+    Args:
+        fold: pixels per side of the filter array, of mosaics.
+    """
+    count = len(scene)
+    low, high = options.frames
+    number = int(torch.randint(low, high + 1, (1,), generator=generator, device=generator.device))
+    reference = record(scene)
+    frames = [reference]
+    shifts = draw_shifts(number, count, generator, options.shift)
+    for shift in shifts[1:]:
+        part = uniform(count * 2, -fold / 2, fold / 2, generator).view(count, 2) if options.aligned else 0 * shift
+        if options.aligned:
+            lost = (uniform(count, 0, 1, generator) < options.lost)[:, None]
+            shift = part + options.missed * white((count, 2), generator) + lost * shift
+        seen = translated(scene, shift)
+        if options.moving:
+            seen = with_passers_by(seen, options.moving, generator)
+        foreign = (uniform(count, 0, 1, generator) < options.foreign).view(-1, 1, 1, 1)
+        seen = torch.where(foreign, seen.roll(1, 0), seen)
+        frame = record(seen)
+        if options.aligned:
+            frame = _resampled(frame, -part, fold)
+        if options.cut:
+            frame = _cut(frame, reference, options.cut, generator)
+        frames.append(frame)
+    return torch.cat(frames, 1), reference
+
+
+def _resampled(frame: Tensor, shifts: Tensor, fold: int) -> Tensor:
+    return resampled(frame, shifts) if fold == 1 else unpack(resampled(pack(frame, fold), shifts / fold), fold)
+
+
+def _cut(frame: Tensor, reference: Tensor, share: float, generator: Generator) -> Tensor:
+    """Of some frames a band along one side is the reference's."""
+    chosen = uniform(1, 0, 1, generator) < share
+    if not chosen:
+        return frame
+    band = int(torch.randint(1, frame.shape[-1] // 3, (1,), generator=generator, device=generator.device))
+    return torch.cat([reference[..., :band], frame[..., band:]], -1)
+
+
+def linear_pair(domain: Domain) -> Callable[[Batch, Generator, BurstTraining], Batch]:
+    """`Network.pair` of networks for linear frames: display pictures made linear, exposed, with shot and read noise."""
+
+    def pair(batch: Batch, generator: Generator, options: BurstTraining) -> Batch:
+        scene = batch["target"]
+        count, device = len(scene), scene.device
+        exposure = log_uniform(count, *options.exposure, generator).view(-1, 1, 1, 1)
+        noise = from_deviations(
+            log_uniform(count, *options.shot, generator), log_uniform(count, *options.read, generator)
+        )
+
+        def record(seen: Tensor) -> Tensor:
+            return add_shot_read(unprocess.gamma(seen.clamp(0, 1)) * exposure, noise, generator)
+
+        frames, reference = burst(scene, record, generator, options)
+        clean = unprocess.gamma(scene) * exposure
+        told = _told(noise, options.told_error, generator)
+        return {
+            "input": domain.enter(frames, told),
+            "noise_map": domain.map(reference, told).to(device).contiguous(),
+            "target": domain.enter(clean, told),
+            "exposure": exposure.flatten(),
+            **told._asdict(),
+        }
+
+    return pair
+
+
+def _told(noise: ShotRead, error: float, generator: Generator) -> ShotRead:
+    errors = (error * white((2, len(noise.shot)), generator)).exp()
+    return ShotRead(noise.shot * errors[0], noise.read * errors[1].square())
+
+
+def fusion_pair(batch: Batch, generator: Generator, options: FusionTraining) -> Batch:
+    """`Network.pair` of the default network: stabilized linear bursts, and bursts of JPEGs."""
+    if uniform(1, 0, 1, generator) < options.gray:
+        gray = batch["target"].mean(1, keepdim=True)
+        made = _either(gray, generator, options)
+        channels = made["input"].shape[1]
+        made["input"] = made["input"].repeat_interleave(3, 1).reshape(len(gray), channels * 3, *gray.shape[-2:])
+        made["target"] = made["target"].expand(-1, 3, -1, -1)
+        return made
+    return _either(batch["target"], generator, options)
+
+
+def _either(scene: Tensor, generator: Generator, options: FusionTraining) -> Batch:
+    if uniform(1, 0, 1, generator) < options.display:
+        return _display_pair(scene, generator, options)
+    return linear_pair(STABILIZED)({"target": scene}, generator, options)
+
+
+def _display_pair(scene: Tensor, generator: Generator, options: FusionTraining) -> Batch:
+    count = len(scene)
+    cameras = round(count * options.camera) if scene.shape[1] == 3 else 0
+    radius = uniform(count, -0.6, 1.2, generator).clamp_min(0)
+    radius[cameras:] = 0
+    scene = soften(scene, radius, torch.ones_like(radius)).clamp(0, 1)
+    grain = draw_grain(cameras, options.grain[0] / 255, options.grain[1] / 255, generator)
+    sigma = uniform(count - cameras, *options.sigma, generator).view(-1, 1, 1, 1) / 255
+
+    def record(seen: Tensor) -> Tensor:
+        seen = seen.clamp(0, 1)
+        plain = seen[cameras:] + white(seen[cameras:].shape, generator) * sigma
+        return torch.cat([camera_jpeg(seen[:cameras], grain, generator), plain]) if cameras else plain
+
+    frames, reference = burst(scene, record, generator, options)
+    level = (reference - scene).square().mean((1, 2, 3)).sqrt()
+    told = level * (options.told_error * white((count,), generator)).exp()
+    noise_map = told.view(-1, 1, 1, 1).expand(-1, 1, *scene.shape[-2:]).contiguous()
+    return {"input": frames, "noise_map": noise_map, "target": scene}
+
+
+def raw_pair(batch: Batch, generator: Generator, options: RawFusionTraining) -> Batch:
+    """`Network.pair` of the network for mosaics."""
+    display = batch["target"]
+    height, width = (side // 2 for side in display.shape[-2:])
+    if uniform(1, 0, 1, generator) < options.halved:
+        display = F.avg_pool2d(display, 2)
+    else:
+        radius = uniform(len(display), 0, 0.8, generator)
+        display = soften(display[..., :height, :width], radius, torch.ones_like(radius)).clamp(0, 1)
+    count = len(display)
+    camera = draw_camera(count, generator)
+    exposure = log_uniform(count, *options.exposure, generator).view(-1, 1, 1, 1)
+    noise = draw_shot_read(count, generator, options.shot_variance)
+
+    def sites(seen: Tensor) -> Tensor:
+        return mosaic(unprocess.unprocess(seen.clamp(0, 1), camera), RGGB) * exposure
+
+    frames, reference = burst(
+        display, lambda seen: add_shot_read(sites(seen), noise, generator), generator, options, fold=2
+    )
+    told = _told(noise, options.told_error, generator)
+    return {
+        "input": STABILIZED.enter(frames, told),
+        "noise_map": STABILIZED.map(reference, told).contiguous(),
+        "target": STABILIZED.enter(sites(display), told),
+        "gains": camera.gains / exposure.view(-1, 1),
+        "matrix": camera.matrix,
+        **told._asdict(),
+    }
+
+
+def shown(linear: Tensor) -> Tensor:
+    """Linear values as the published protocol shows them: on the sRGB curve, which goes on straight above white."""
+    return torch.where(linear > 1, 1 + (linear - 1) * WHITE_SLOPE, srgb_encode(linear.clamp_max(1)))
+
+
+def _displayed(values: Tensor, batch: Batch, domain: Domain) -> Tensor:
+    """What a network gives, or should give, as it is looked at, without its border."""
+    inner = values[..., BORDER:-BORDER, BORDER:-BORDER].float()
+    if "shot" not in batch:
+        return inner
+    linear = domain.leave(inner, ShotRead(batch["shot"], batch["read"]))
+    if "matrix" in batch:
+        developed = process.mosaic_to_linear(linear, RGGB, batch["gains"], batch["matrix"]).clamp(0, 1)
+        return srgb_encode(developed)
+    return shown(linear / batch["exposure"].view(-1, 1, 1, 1))
+
+
+def shown_loss(net: nn.Module, batch: Batch, progress: float) -> dict[str, Tensor]:
+    """RMS error of each picture as it is looked at, on the scale of 0 to 255."""
+    output = net(batch["input"], batch["noise_map"])
+    return {"loss": rms_error(*(_displayed(values, batch, STABILIZED) for values in (output, batch["target"]))).mean()}
+
+
+def score_in(domain: Domain) -> Callable[[nn.Module, Batch], Tensor]:
+    """`Network.score`: decibels of what is looked at, within its range."""
+
+    def score(net: nn.Module, batch: Batch) -> Tensor:
+        output = net(batch["input"], batch["noise_map"])
+        return decibels(*(_displayed(values, batch, domain).clamp(0, 1) for values in (output, batch["target"])))
+
+    return score
