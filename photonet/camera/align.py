@@ -112,7 +112,7 @@ def _cubic(pixels: np.ndarray, places: np.ndarray) -> np.ndarray:
 
 
 def find_motion(reference: np.ndarray, frame: np.ndarray, factor: int = 1) -> Motion | None:
-    """The motion between two frames; None where they do not show the same scene.
+    """The motion between two frames; None where they do not show the same scene. Very small ones are taken for still.
 
     Args:
         reference, frame: H W, float32, brightness on any scale.
@@ -121,7 +121,9 @@ def find_motion(reference: np.ndarray, frame: np.ndarray, factor: int = 1) -> Mo
     Source: Evangelidis and Psarakis, "Parametric Image Alignment Using Enhanced Correlation Coefficient Maximization",
     TPAMI 2008; Kroeger et al., "Fast Optical Flow using Dense Inverse Search", ECCV 2016; both OpenCV's.
     """
-    found = _homography(reference, frame) if min(reference.shape) >= SMALLEST else None
+    if min(reference.shape) < SMALLEST:
+        return Motion(np.eye(3), np.zeros((1, 1, 2)), reference.shape, 1.0, 0.0, factor)
+    found = _homography(reference, frame)
     if found is None:
         return None
     matrix, correlation = found

@@ -113,7 +113,11 @@ class Frame:
 
 
 def align(photos: Sequence[Photo]) -> tuple[list[Frame], list[str]]:
-    """The other frames aligned with the first; and the names of those that cannot be."""
+    """The other frames aligned with the first; and the names of those that cannot be.
+
+    Raises:
+        InputError: none can be.
+    """
     reference, factor = view(photos[0])
     found, lost = [], []
     for number, photo in enumerate(photos[1:], 1):
@@ -122,4 +126,7 @@ def align(photos: Sequence[Photo]) -> tuple[list[Frame], list[str]]:
             lost.append(named(photo, number))
         else:
             found.append(Frame(photo, number, motion))
+    if not found:
+        where = photos[0].meta.source or named(photos[0], 0)
+        raise InputError("no other frame can be aligned with it", where, "do they show one scene?")
     return found, lost

@@ -19,7 +19,8 @@ def published_loss(net: nn.Module, batch: Batch, progress: float) -> dict[str, T
     Source: Mildenhall et al., CVPR 2018, equations 8 to 10. The annealing follows the training's length, and is over by
     half of it. `mass` is what the reference's kernels add up to: 1 where all has collapsed onto it.
     """
-    frames, target = batch["input"], batch["target"]
+    target = batch["target"]
+    frames = batch["input"][:, : net.frames * net.channels]  # type: ignore[operator]
     single = net.filtered(frames, batch["noise_map"]).float()  # type: ignore[operator]
     exposure = batch["exposure"].view(-1, 1, 1, 1)
     truth = _inner(target / exposure)
@@ -41,12 +42,23 @@ def _basic(output: Tensor, target: Tensor) -> Tensor:
     return difference.square().mean() + gradients[0] + gradients[1]
 
 
+PUBLISHED: dict[str, Any] = {
+    "frames": 8,
+    "kernel": 5,
+    "widths": (64, 128, 256, 512, 512),
+    "depth": 3,
+    "last": None,
+    "tail": 3,
+}
+SMALL: dict[str, Any] = {"widths": (16, 32, 48, 48, 48), "depth": 2, "last": 48, "tail": 1}
+
+
 def kpn(summary: str, channels: int, **own: Any) -> Network:
     """A kernel prediction network, at its published width by default."""
     return Network(
         summary=summary,
         build=lambda config: KernelPrediction(**config),
-        config={"channels": channels, **own},
+        config={"channels": channels, **PUBLISHED, **own},
         tiling=lambda net: Tiling(net.stride, net.radius, bytes_per_pixel=400 * channels),
         expects=ColorState.LINEAR,
         returns=ColorState.LINEAR,
@@ -62,7 +74,6 @@ def kpn(summary: str, channels: int, **own: Any) -> Network:
     )
 
 
-SMALL: dict[str, Any] = {"widths": (16, 32, 48, 48, 48), "depth": 2, "last": 48, "tail": 1}
 NETWORKS = {
     "kpn-gray": kpn("KPN of Mildenhall et al. as published, gray, 29 M parameters", 1),
     "kpn-color": kpn("KPN of Mildenhall et al. as published, color, 39 M parameters", 3),

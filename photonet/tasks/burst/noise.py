@@ -20,7 +20,7 @@ MOST_SITES = 8_000_000  # of a mosaic that its noise is estimated from
 
 
 def shot_read(photo: Photo, frames: Sequence[Frame], state: ColorState, options: BurstOptions) -> tuple[ShotRead, str]:
-    """Shot and read noise of linear values, and who says so.
+    """Shot and read noise of linear values, and who says so; none where nothing tells it.
 
     Args:
         photo: the reference.
@@ -28,8 +28,10 @@ def shot_read(photo: Photo, frames: Sequence[Frame], state: ColorState, options:
         state: of the values.
 
     Raises:
-        UsageError: nothing tells it.
+        UsageError: --sigma is given.
     """
+    if options.sigma != "auto":
+        raise UsageError("the noise of a linear picture is no single level", "--sigma", "tell --noise SHOT,READ")
     if options.noise != "auto":
         return _of_floats(*options.noise), "told"
     if state == ColorState.MOSAIC and photo.sensor is not None:
@@ -39,17 +41,16 @@ def shot_read(photo: Photo, frames: Sequence[Frame], state: ColorState, options:
     else:
         fit = _between(photo, frames, state)
     if fit is None:
-        where = photo.meta.source or ""
-        raise UsageError("its noise cannot be measured", where, "tell it with --noise SHOT,READ")
+        return _of_floats(0.0, 0.0), "unknown"
     usual = read_at(torch.tensor(max(fit.shot, LEAST_VARIANCE))).item()
     return _of_floats(fit.shot, fit.read if fit.read_is_sure else max(fit.read, usual)), "measured"
 
 
 def level(photo: Photo, frames: Sequence[Frame], options: BurstOptions) -> tuple[float, str]:
-    """Standard deviation of the noise of display values, 1.0 = white, and who says so.
+    """Standard deviation of the noise of display values, 1.0 = white, and who says so; none where nothing tells it.
 
     Raises:
-        UsageError: nothing tells it.
+        UsageError: --noise is given.
     """
     if options.noise != "auto":
         raise UsageError("shot and read noise are of RAW and linear pictures", "--noise", "tell --sigma instead")
@@ -57,7 +58,7 @@ def level(photo: Photo, frames: Sequence[Frame], options: BurstOptions) -> tuple
         return float(options.sigma) / 255, "told"
     patches = _patches(photo, frames, ColorState.SRGB)
     if patches is None:
-        raise UsageError("its noise cannot be measured", photo.meta.source or "", "tell it with --sigma")
+        return 0.0, "unknown"
     return float(noise_between(*patches)[1].mean().sqrt()), "measured"
 
 

@@ -56,7 +56,7 @@ def prepare(photos: Sequence[Photo], options: BurstOptions, runner: Runner, expe
         return replace(result, meta=replace(result.meta, notes=(*result.meta.notes, *warnings)))
 
     if state == ColorState.SRGB:
-        told, origin = noise.level(reference, frames, options) if frames else (0.0, "unknown")
+        told, origin = noise.level(reference, frames, options)
         notes |= {"noise": round(told * 255, 2), "levels": origin}
 
         def display_inputs(window: Window) -> tuple[Tensor, ...]:
@@ -65,8 +65,6 @@ def prepare(photos: Sequence[Photo], options: BurstOptions, runner: Runner, expe
 
         return Prepared(display_inputs, notes, complete=complete, returns=state)
 
-    if options.sigma != "auto":
-        raise UsageError("the noise of a linear picture is no single level", "--sigma", "tell --noise SHOT,READ")
     levels, origin = noise.shot_read(reference, frames, state, options)
     notes |= {"shot": float(f"{levels.shot.item():.3g}"), "read": float(f"{levels.read.item():.3g}"), "levels": origin}
     domain = STABILIZED if runner.network in LEARNED_STABILIZED else LINEAR
@@ -108,8 +106,6 @@ def _reader(reference: Photo, frames: Sequence[Frame], state: ColorState, runner
 
 def _report(frames: Sequence[Frame]) -> dict[str, Any]:
     """How the frames lie: pixels that they are moved by, and the share of each that shows something else."""
-    if not frames:
-        return {}
     shifts = " ".join(f"{frame.motion.shift:.1f}" for frame in frames)
     unlike = " ".join(f"{np.ceil(1000 * frame.motion.unlike) / 10:g}%" for frame in frames)
     return {"shifts": shifts, "unlike": unlike}
