@@ -56,7 +56,7 @@ def command(name: str) -> Callable[..., None]:
         files, net = checkpoint.choose(task, weights or [], net)
         engine = Engine(task, pick_device(device, precision), files, net=net)
         network = task.networks[net or task.default_network]
-        sources = list_sources(data, pairs, READABLE_SUFFIXES, "--data")[::every]
+        sources = list_sources(data, pairs, READABLE_SUFFIXES, "--data", merged=task.photos[1] > 1)[::every]
         if pairs is None:
             trials = trials_of(task, flags.options_of(task.trial_options, fields), network)
             cases = spoiled([source.files[0] for source in sources], trials, network)

@@ -79,9 +79,10 @@ class Reporter:
     def write_page(self, page: Path, title: str, overwrite: bool, told: Told) -> int:
         """Write the page of `--compare`; gives the exit code of that alone."""
         pairs = [
-            Pair(o.job.inputs[0].name, o.job.inputs[0], o.job.output, ", ".join(f"{k} {v}" for k, v in o.notes.items()))
+            Pair(before.name, before, o.job.output, ", ".join(f"{k} {v}" for k, v in o.notes.items()))
             for o in self.outcomes
             if o.status != "failed"
+            for before in [o.before or o.job.inputs[0]]
         ]
         if not pairs:
             return ExitCode.OK

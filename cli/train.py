@@ -64,7 +64,7 @@ def command(name: str) -> Callable[..., None]:
             folder = Path("runs") / task.weights_name(chosen.network)
         network = task.networks[chosen.network]
         make_options(network.training, chosen.training)
-        sources = split(list_sources(photos, pairs, READABLE_SUFFIXES), chosen.validation)
+        sources = split(list_sources(photos, pairs, READABLE_SUFFIXES, merged=task.photos[1] > 1), chosen.validation)
         stopping = _Stop()
         with bars(not quiet) as shown:
             weights = train(

@@ -22,6 +22,7 @@ CLEAR_GAIN = 30.0  # of the logarithm of the likelihood, from which on a homogra
 STEPS = 32  # places between two pixels that OpenCV tells apart
 REPLICATE = cv2.BORDER_REPLICATE
 UNLIKE = 9.0  # times the median squared difference of the tiles: from there on a tile is another picture
+INVISIBLE = 1e-6  # squared difference of tiles, brightness between 0 and 1, that nobody sees
 MOST_OFFSET = 8.0  # pixels of a tile beyond the homography
 
 
@@ -198,7 +199,8 @@ def _offsets(reference: np.ndarray, frame: np.ndarray, matrix: np.ndarray) -> tu
     plain, own = (_tile_errors(reference, other, shape) for other in (aligned, moved))
     better = (np.abs(tiles).max(2) <= MOST_OFFSET) & (own < CLEARLY * plain)
     left = np.where(better, own, plain)
-    return tiles * better[..., None], float(np.mean(left > UNLIKE * np.median(left)))
+    usual = max(float(np.median(left)), INVISIBLE * float(high - low) ** 2)
+    return tiles * better[..., None], float(np.mean(left > UNLIKE * usual))
 
 
 def _tile_errors(reference: np.ndarray, other: np.ndarray, shape: tuple[int, int]) -> np.ndarray:

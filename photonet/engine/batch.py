@@ -55,6 +55,7 @@ class Outcome:
         notes: what the task found.
         warnings: what the user should know of the result.
         error: why it failed; its frames, which hold pictures, are cleared when the next outcome is asked for.
+        before: the input that the result is compared with.
     """
 
     job: Job
@@ -65,6 +66,7 @@ class Outcome:
     notes: dict[str, Any] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
     error: BaseException | None = None
+    before: Path | None = None
 
 
 Compute = Callable[[Sequence[Photo], DTypeLike, Progress], Result]  # photos of a job, depth, progress → result
@@ -234,4 +236,5 @@ def _write(job: Job, result: Result, output: Output, began: float) -> Outcome:
         return Outcome(job, "failed", perf_counter() - began, error=explained(error, job.output))
     notes = {**result.notes, "tile": result.tile} if result.network else dict(result.notes)
     seconds = perf_counter() - began
-    return Outcome(job, "done", seconds, result.network, result.weights, notes, warnings_of(result, report))
+    found = (result.network, result.weights, notes, warnings_of(result, report))
+    return Outcome(job, "done", seconds, *found, before=result.photo.meta.source)

@@ -40,9 +40,20 @@ def list_pictures(folder: Path, suffixes: Collection[str]) -> list[Path]:
 
 
 def list_sources(
-    photos: Path | None, pairs: tuple[Path, Path] | None, suffixes: Collection[str], flag: str = "--photos"
+    photos: Path | None,
+    pairs: tuple[Path, Path] | None,
+    suffixes: Collection[str],
+    flag: str = "--photos",
+    merged: bool = False,
 ) -> list[Source]:
     """Sources of clean photos, or of pairs: files of the same relative name, whatever their endings.
+
+    Args:
+        photos: folder of clean photos.
+        pairs: folder of inputs and folder of targets.
+        suffixes: of pictures.
+        flag: what an error calls `photos`.
+        merged: an input is a folder of pictures, whose name is the target's; the target comes last in `Source.files`.
 
     Raises:
         UsageError: a folder is missing or empty; all partners that are missing are listed at once; two pictures of a
@@ -54,26 +65,36 @@ def list_sources(
         sources = [Source(str(p.relative_to(photos)), (p,)) for p in list_pictures(photos, suffixes)]
     else:
         assert pairs is not None
-        first, second = (_by_name(folder, suffixes) for folder in pairs)
+        first = _folders_by_name(pairs[0], suffixes) if merged else _by_name(pairs[0], suffixes)
+        second = _by_name(pairs[1], suffixes)
         alone = sorted(str(name) for name in first.keys() ^ second.keys())
         if alone:
             raise UsageError(
                 f"{len(alone)} pictures have no partner: {', '.join(alone[:5])}", " and ".join(map(str, pairs))
             )
-        sources = [Source(str(name), (first[name], second[name])) for name in sorted(first)]
+        sources = [Source(str(name), (*first[name], *second[name])) for name in sorted(first)]
     if not sources:
         raise InputError("no pictures in this folder", photos or (pairs and pairs[0]), "name one that holds pictures")
     return sources
 
 
-def _by_name(folder: Path, suffixes: Collection[str]) -> dict[Path, Path]:
+def _by_name(folder: Path, suffixes: Collection[str]) -> dict[Path, tuple[Path, ...]]:
     """Relative name without its ending → file."""
-    found: dict[Path, Path] = {}
+    found: dict[Path, tuple[Path, ...]] = {}
     for path in list_pictures(folder, suffixes):
         name = path.relative_to(folder).with_suffix("")
         if name in found:
-            raise UsageError(f"{found[name].name} and {path.name} cannot be told apart", path.parent, "remove one")
-        found[name] = path
+            raise UsageError(f"{found[name][0].name} and {path.name} cannot be told apart", path.parent, "remove one")
+        found[name] = (path,)
+    return found
+
+
+def _folders_by_name(folder: Path, suffixes: Collection[str]) -> dict[Path, tuple[Path, ...]]:
+    """Relative name of each folder that holds pictures → those pictures."""
+    found: dict[Path, tuple[Path, ...]] = {}
+    for path in list_pictures(folder, suffixes):
+        name = path.parent.relative_to(folder)
+        found[name] = (*found.get(name, ()), path)
     return found
 
 

@@ -23,11 +23,13 @@ class Job:
         inputs: read, never touched.
         output: written.
         below: folder of the first input below the folder that the user named; kept in the output folder.
+        name: of the output without its ending.
     """
 
     inputs: tuple[Path, ...]
     output: Path = Path()
     below: Path = Path()
+    name: str = ""
 
 
 class Found(NamedTuple):
@@ -118,10 +120,9 @@ def plan(
         raise UsageError("the output has no name", "-o", "name a file or a folder; . is the current one")
 
     def jobs_of(found: Sequence[Found]) -> list[Job]:
-        below = {one.path: one.below for one in found}
-        order = {path: number for number, path in enumerate(below)}
+        order = {one.path: number for number, one in enumerate(found)}
         grouped = [inputs for part in _parts(found) for inputs in group(part)]
-        jobs = [Job(inputs, below=below[inputs[0]]) for inputs in sorted(grouped, key=lambda inputs: order[inputs[0]])]
+        jobs = [_job(inputs, found[order[inputs[0]]]) for inputs in sorted(grouped, key=lambda files: order[files[0]])]
         alone = all(len(job.inputs) == 1 for job in jobs)
         several = len(jobs) > 1 or (alone and any(Path(name).is_dir() for name in names))
         return _distinct([replace(job, output=_place(job, output, task, format, raw_suffix, several)) for job in jobs])
@@ -133,6 +134,14 @@ def plan(
         jobs = jobs_of([one for one in found if not (one.in_folder and _is_result(one.path, earlier))])
     _refuse_inputs(jobs)
     return [job for job in jobs if _in_shard(job, shard)] if shard else jobs  # named first: alike on every machine
+
+
+def _job(inputs: tuple[Path, ...], first: Found) -> Job:
+    """What becomes of a whole folder is named as the folder, what becomes of files as the first of them."""
+    if len(inputs) > 1 and first.in_folder:
+        folder = first.path.parent
+        return Job(inputs, below=first.below.parent, name=folder.resolve().name or first.path.stem)
+    return Job(inputs, below=first.below, name=first.path.stem)
 
 
 def _parts(found: Sequence[Found]) -> list[list[Path]]:
@@ -171,7 +180,7 @@ def _place(job: Job, output: str, task: str, format: str | None, raw_suffix: str
     source = job.inputs[0]
     suffix = suffix_for(format) if format else _kept_suffix(source, raw_suffix)
     if "{" in output:
-        fields = {"dir": str(source.parent), "stem": source.stem, "task": task, "ext": suffix}
+        fields = {"dir": str(source.parent), "stem": job.name, "task": task, "ext": suffix}
         if set("{}") & set(_TEMPLATE_FIELD.sub("", output)):
             raise UsageError(f"the template {output!r} has unknown fields", "-o", "use {dir} {stem} {task} {ext}")
         template = output.replace(".{ext}", "{ext}")  # the ending brings its dot
@@ -191,7 +200,7 @@ def _place(job: Job, output: str, task: str, format: str | None, raw_suffix: str
             what = f"{path.name} would not be what its name says"
             raise UsageError(what, f"--format {format}", "leave it out, or name another file")
         return path
-    return path / job.below / f"{source.stem}{suffix}"
+    return path / job.below / f"{job.name}{suffix}"
 
 
 def _is_folder(output: str) -> bool:

@@ -134,10 +134,10 @@ def paired(sources: Sequence[Source], network: Network) -> Iterator[Case]:
     """Pairs of the user's own, as they are."""
     trial = Trial("pairs", lambda clean, number: clean)
     for number, source in enumerate(sources):
-        degraded, clean = (_as_given(path, network) for path in source.files)
-        if (degraded.height, degraded.width) != (clean.height, clean.width):
+        *inputs, clean = (_as_given(path, network) for path in source.files)
+        if (inputs[0].height, inputs[0].width) != (clean.height, clean.width):
             raise InputError("the pictures of a pair differ in size", source.name)
-        yield Case(trial, number, source.name, (degraded,), clean)
+        yield Case(trial, number, source.name, tuple(inputs), clean)
 
 
 def _as_given(path: Path, network: Network) -> Photo:

@@ -18,6 +18,7 @@ from photonet.tasks.burst.training import (
     RawFusionTraining,
     fusion_pair,
     raw_pair,
+    sample,
     score_in,
     shown_loss,
 )
@@ -31,9 +32,9 @@ FUSION = Network(
     config={"channels": 3, "trust": 32, "widths": (64, 128, 128), "blocks": (1, 1, 2)},
     tiling=lambda net: Tiling(net.unet.stride, net.radius, bytes_per_pixel=150),
     maps=("noise_map",),
-    pairs=False,
     crop_multiple=16,
     training=FusionTraining,
+    sample=sample,
     pair=fusion_pair,
     loss=shown_loss,
     score=score_in(STABILIZED),

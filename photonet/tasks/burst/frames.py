@@ -31,13 +31,22 @@ def arrange(photos: Sequence[Photo], options: BurstOptions) -> list[Photo]:
         InputError: a frame is not of the camera or the size of the first.
         UsageError: there is no such reference.
     """
-    for number, photo in enumerate(photos):
-        _check_alike(photos[0], photo, number)
+    check_alike(photos)
     chosen = _chosen(photos, options.reference)
     return [photos[chosen], *photos[:chosen], *photos[chosen + 1 :]]
 
 
-def _check_alike(first: Photo, photo: Photo, number: int) -> None:
+def check_alike(photos: Sequence[Photo]) -> None:
+    """Refuse frames of different sizes or cameras.
+
+    Raises:
+        InputError: a frame is not of the camera or the size of the first.
+    """
+    for number, photo in enumerate(photos):
+        _compare(photos[0], photo, number)
+
+
+def _compare(first: Photo, photo: Photo, number: int) -> None:
     where, other = photo.meta.source or named(photo, number), named(first, 0)
     sizes = [f"{p.width}×{p.height}" for p in (photo, first)]
     if sizes[0] != sizes[1]:
@@ -110,6 +119,21 @@ class Frame:
         x, y = np.meshgrid(np.minimum(columns, 2 * self.photo.width), np.minimum(rows, 2 * self.photo.height))
         values, self.seen = sampled(self.photo.pixels, self.motion.at(x, y), self._period)
         return values
+
+
+def stacked(photos: Sequence[Photo]) -> np.ndarray:
+    """All frames as the first sees them, H W N·C on the scale of the photos; what a frame does not show is the first's.
+
+    Raises:
+        InputError: the frames are not alike, or none can be aligned.
+    """
+    first = photos[0]
+    check_alike(photos)
+    whole, stack = Window(0, 0, first.height, first.width), [first.pixels.astype(np.float32)]
+    for frame in align(photos)[0]:
+        values = frame.look(whole)
+        stack.append(np.where(frame.seen[..., None], values, stack[0]))
+    return np.concatenate(stack, 2)
 
 
 def align(photos: Sequence[Photo]) -> tuple[list[Frame], list[str]]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from pydantic import Field
@@ -14,10 +15,13 @@ from photonet.camera.noise import camera_jpeg, draw_grain, log_uniform, soften, 
 from photonet.camera.sensor import ShotRead, add_shot_read, draw_shot_read, from_deviations
 from photonet.camera.unprocess import draw_camera
 from photonet.color import srgb_encode
-from photonet.engine.data import Batch
+from photonet.engine.data import Batch, Example, Source, as_expected, read_pictures
+from photonet.engine.develop import displayed
 from photonet.engine.options import RangeAboveZero, RangeFromZero
-from photonet.engine.task import Options, decibels, rms_error
+from photonet.engine.task import Network, Options, decibels, rms_error
+from photonet.io import read
 from photonet.tasks.burst.domains import STABILIZED, Domain
+from photonet.tasks.burst.frames import stacked
 
 BORDER = 8  # pixels that the published protocol leaves out
 WHITE_SLOPE = 1.055 / 2.4  # of the sRGB curve at white, where the protocol goes on straight
@@ -184,8 +188,36 @@ def _told(noise: ShotRead, error: float, generator: Generator) -> ShotRead:
     return ShotRead(noise.shot * errors[0], noise.read * errors[1].square())
 
 
+def sample(source: Source, network: Network) -> Example:
+    """A clean picture (`target`), or a burst (`input`, its frames aligned with the first) and its target.
+
+    Every burst gets as many frames as the longest that is trained; in place of missing ones stands the first.
+
+    Raises:
+        InputError: the frames are not alike, or show different scenes.
+    """
+    if len(source.files) == 1:
+        return read_pictures(source, network)
+    *frames, target = (displayed(read(file)) for file in source.files)
+    most = network.training().frames[1]  # type: ignore[attr-defined]
+    stack = stacked(frames[:most]).clip(0, frames[0].full_scale) / frames[0].full_scale
+    missing = most - stack.shape[2] // target.pixels.shape[2]
+    stack = np.concatenate([stack, *[stack[..., : target.pixels.shape[2]]] * missing], 2)
+    return {"input": np.rint(stack * 65535).astype(np.uint16), "target": as_expected(target, network)}
+
+
+def _told_pair(batch: Batch, generator: Generator, options: BurstTraining) -> Batch:
+    """A burst of the user's own, and the noise of its first frame."""
+    frames, target = batch["input"], batch["target"]
+    level = (frames[:, : target.shape[1]] - target).square().mean((1, 2, 3)).sqrt()
+    told = level * (options.told_error * white((len(level),), generator)).exp()
+    return {**batch, "noise_map": told.view(-1, 1, 1, 1).expand(-1, 1, *target.shape[-2:]).contiguous()}
+
+
 def fusion_pair(batch: Batch, generator: Generator, options: FusionTraining) -> Batch:
     """`Network.pair` of the default network: stabilized linear bursts, and bursts of JPEGs."""
+    if "input" in batch:
+        return _told_pair(batch, generator, options)
     if uniform(1, 0, 1, generator) < options.gray:
         gray = batch["target"].mean(1, keepdim=True)
         made = _either(gray, generator, options)
