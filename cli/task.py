@@ -46,8 +46,8 @@ def command(name: str) -> Callable[..., None]:
             name,
             task.group,
             lambda photos, dtype, progress: engine.run(photos, options, dtype, progress),
-            lambda work, as_json: _print_plan(engine, work, as_json),
-            ready=lambda work: [engine.loaded(name) for name in {_network_of(engine, job) for job in work}],
+            lambda work, as_json: _print_plan(engine, options, work, as_json),
+            ready=lambda work: [engine.loaded(name) for name in {_network_of(engine, options, job) for job in work}],
             raw_suffix=task.raw_suffix,
             recursive=task.photos[1] > 1,
         )
@@ -55,14 +55,14 @@ def command(name: str) -> Callable[..., None]:
     return flags.with_flags(body, [*flags.flags_of(task.options), *file_flags()], task.summary)
 
 
-def _network_of(engine: Engine, job: Job) -> str:
-    return engine.net or engine.task.usual_network(job.inputs[0].suffix.lower() in RAW_SUFFIXES)
+def _network_of(engine: Engine, options: Any, job: Job) -> str:
+    return engine.net or engine.task.usual_network(job.inputs[0].suffix.lower() in RAW_SUFFIXES, options)
 
 
-def _print_plan(engine: Engine, work: Sequence[Job], as_json: bool) -> None:
+def _print_plan(engine: Engine, options: Any, work: Sequence[Job], as_json: bool) -> None:
     """What `--dry-run` says of each job."""
     for job in work:
-        loaded = engine.loaded(_network_of(engine, job))
+        loaded = engine.loaded(_network_of(engine, options, job))
         try:
             seen = identify(job.inputs[0])
         except PhotonetError as error:

@@ -244,6 +244,7 @@ class Task:
         options: a pydantic model; its fields become the command's flags.
         networks: name → `Network`, the default first; `--net` chooses, else `choose` does.
         choose: photos of a job → name of a network.
+        usual: whether it is a RAW file, options → what `choose` will most likely say; by default the first that fits.
         group: files that were named, or lie in one folder → jobs.
         photos: fewest and most of a job.
         arrange: photos of a job → in the order that they are worked on; the result is named as the first, and keeps its
@@ -264,6 +265,7 @@ class Task:
     networks: Mapping[str, Network]
     options: type[Options] = Options
     choose: Callable[[Sequence[Photo], Any], str] | None = None
+    usual: Callable[[bool, Any], str] | None = None
     group: Callable[[Sequence[Path]], list[tuple[Path, ...]]] = one_by_one
     photos: tuple[int, int] = (1, 1)
     arrange: Callable[[Sequence[Photo], Any], Sequence[Photo]] = as_they_come
@@ -282,8 +284,10 @@ class Task:
         """The first network."""
         return next(iter(self.networks))
 
-    def usual_network(self, raw: bool) -> str:
+    def usual_network(self, raw: bool, options: Any) -> str:
         """The network that a file gets, as far as its name tells: of RAW files the first that takes mosaics."""
+        if self.usual is not None:
+            return self.usual(raw, options)
         mosaics = (name for name in self.choices() if self.networks[name].expects == ColorState.MOSAIC)
         return next(mosaics, self.default_network) if raw else self.default_network
 

@@ -97,6 +97,7 @@ TASK = Task(
     options=BurstOptions,
     networks=NETWORKS,
     choose=running.choose,
+    usual=running.usual,
     group=together,
     photos=(2, 32),
     arrange=arrange,

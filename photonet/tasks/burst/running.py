@@ -19,6 +19,7 @@ from photonet.tasks.burst.domains import LINEAR, STABILIZED
 from photonet.tasks.burst.frames import Frame, align, named
 from photonet.tasks.burst.options import BurstOptions
 
+COLOR_KPN = "kpn-small-color"
 RAW_NETWORKS = {"fusion": "raw-fusion", "average": "raw-average", "hdrplus": "raw-hdrplus"}
 LEARNED_STABILIZED = ("fusion", "raw-fusion")
 LEAST_LEVEL = 0.2 / 255  # of display values: less is rounding
@@ -28,12 +29,16 @@ def choose(photos: Sequence[Photo], options: BurstOptions) -> str:
     """The network of a method for what the frames are: mosaics, gray, or color."""
     photo = photos[0]
     bayer = photo.state == ColorState.MOSAIC and photo.sensor is not None and bayer_phase(photo.sensor.cfa) is not None
-    if bayer and options.method in RAW_NETWORKS:
-        return RAW_NETWORKS[options.method]
+    if options.method == "kpn" and photo.pixels.shape[2] == 1 and photo.state != ColorState.MOSAIC:
+        return "kpn-small-gray"
+    return usual(bayer, options)
+
+
+def usual(raw: bool, options: BurstOptions) -> str:
+    """The network of a method for Bayer mosaics, or for color."""
     if options.method == "kpn":
-        gray = photo.pixels.shape[2] == 1 and photo.state != ColorState.MOSAIC
-        return "kpn-small-gray" if gray else "kpn-small-color"
-    return options.method
+        return COLOR_KPN
+    return RAW_NETWORKS[options.method] if raw else options.method
 
 
 def prepare(photos: Sequence[Photo], options: BurstOptions, runner: Runner, expects: ColorState) -> Prepared:
