@@ -1,0 +1,278 @@
+"""Bursts: their frames, their noise, what they become, and what networks learn from."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import Generator
+
+from photonet.camera.align import sampled
+from photonet.camera.mosaic import BAYER, mosaic
+from photonet.camera.sensor import ShotRead
+from photonet.color import ColorState
+from photonet.engine.data import Source, build_bank
+from photonet.engine.device import Device
+from photonet.engine.infer import Engine, Result
+from photonet.engine.recipe import make_options
+from photonet.errors import InputError, UsageError
+from photonet.io import read, write
+from photonet.photo import Metadata, Photo, Sensor
+from photonet.tasks.burst import TASK
+from photonet.tasks.burst.domains import LINEAR, STABILIZED
+from photonet.tasks.burst.frames import arrange
+from photonet.tasks.burst.kernels import published_loss
+from photonet.tasks.burst.options import BurstOptions, BurstTrials
+from photonet.tasks.burst.running import choose
+from photonet.tasks.burst.training import BurstTraining, FusionTraining, linear_pair, shown
+from photonet.tasks.burst.trials import protocol_trial, trials
+
+SAMPLE = Path(__file__).parents[2] / "samples" / "clean" / "astronaut.png"
+SENSOR = Sensor(BAYER["GBRG"], np.zeros((2, 2)), 1.0, (2.0, 1.0, 1.5), np.eye(3))
+SHIFTS = [(0.0, 0.0), (3.4, -2.2), (-5.0, 1.5), (0.7, 6.1)]
+MARGIN = 12
+
+
+def options(**changes: object) -> BurstOptions:
+    made = make_options(TASK.options, changes)
+    assert isinstance(made, BurstOptions)
+    return made
+
+
+@pytest.fixture(scope="module")
+def scene() -> np.ndarray:
+    """H W 3 in 0 to 1, with detail, larger than the frames."""
+    return read(SAMPLE).pixels[:200, 60:300].astype(np.float32) / 255
+
+
+def seen(scene: np.ndarray, shift: tuple[float, float]) -> np.ndarray:
+    """A frame: its pixel (x, y) shows the scene's at (x, y) + MARGIN + shift."""
+    height, width = (side - 2 * MARGIN for side in scene.shape[:2])
+    rows, columns = np.mgrid[:height, :width]
+    places = np.stack([columns + MARGIN + shift[0], rows + MARGIN + shift[1]], 2)
+    return sampled(scene, places.astype(float))[0].clip(0, 1)
+
+
+def burst_of(scene: np.ndarray, sigma: float = 0.02, state: ColorState = ColorState.SRGB) -> list[Photo]:
+    """Frames with white noise, named 0.png and so on."""
+    rng = np.random.default_rng(1)
+    frames = [seen(scene, shift) for shift in SHIFTS]
+    noisy = [frame + rng.normal(0, sigma, frame.shape).astype(np.float32) for frame in frames]
+    return [Photo(f, state, Metadata(source=Path(f"{k}.png"))) for k, f in enumerate(noisy)]
+
+
+def merged(photos: list[Photo], **changes: object) -> Result:
+    engine = Engine(TASK, Device(torch.device("cpu"), torch.float32), {})
+    return engine.run(photos, options(**{"reference": "0", **changes}))
+
+
+def rms(photo: Photo, clean: np.ndarray) -> float:
+    inner = slice(8, -8)
+    return float(np.sqrt(np.mean(np.square(photo.pixels[inner, inner] - clean[inner, inner]))))
+
+
+@pytest.mark.parametrize("method", ["average", "hdrplus"])
+@pytest.mark.parametrize("state", [ColorState.SRGB, ColorState.LINEAR])
+def test_classical_merges_reduce_noise(scene: np.ndarray, method: str, state: ColorState):
+    photos = burst_of(scene, 0.03, state)
+    result = merged(photos, method=method)
+    assert (result.network, result.photo.state) == (method, state)
+    before, after = rms(photos[0], seen(scene, SHIFTS[0])), rms(result.photo, seen(scene, SHIFTS[0]))
+    assert after < 0.75 * before
+
+
+def test_noise_of_display_frames_is_measured(scene: np.ndarray):
+    notes = merged(burst_of(scene, 0.03), method="average").notes
+    assert notes["levels"] == "measured"
+    assert notes["noise"] == pytest.approx(0.03 * 255, rel=0.2)
+    assert merged(burst_of(scene), method="average", sigma=7).notes["noise"] == 7
+
+
+def test_report_tells_how_the_frames_lie(scene: np.ndarray):
+    notes = merged(burst_of(scene), method="average").notes
+    assert [float(shift) for shift in notes["shifts"].split()] == pytest.approx([4.0, 5.2, 6.1], abs=0.15)
+    assert (notes["reference"], notes["frames"]) == ("0.png", 4)
+
+
+def test_a_frame_of_another_scene_is_left_out(scene: np.ndarray):
+    photos = burst_of(scene)
+    photos.insert(2, Photo(np.ascontiguousarray(photos[1].pixels[::-1, ::-1]), meta=Metadata(source=Path("other.png"))))
+    result = merged(photos, method="average")
+    assert result.notes["frames"] == 4
+    assert any("other.png" in note and "left out" in note for note in result.photo.meta.notes)
+    assert rms(result.photo, seen(scene, SHIFTS[0])) < 0.015
+    with pytest.raises(InputError, match="no other frame"):
+        merged([photos[0], photos[2]], method="average")
+
+
+def test_what_a_frame_does_not_show_is_the_references(scene: np.ndarray):
+    still = burst_of(scene, 0)[0]
+    moved = still.with_pixels(np.roll(still.pixels, 20, 1))
+    moved.pixels[:, :20] = 1
+    result = merged([still, moved], method="average").photo.pixels
+    np.testing.assert_allclose(result[:, -18:], still.pixels[:, -18:], atol=1e-6)
+
+
+@pytest.mark.parametrize("phase", sorted(BAYER))
+def test_mosaics_stay_mosaics(scene: np.ndarray, phase: str):
+    """Each color is merged with itself, whatever the filter array begins with."""
+    rng = np.random.default_rng(3)
+    sensor = replace(SENSOR, cfa=BAYER[phase])
+    tinted = scene * np.array([1, 0.5, 0.25], np.float32)
+    photos = []
+    for shift in SHIFTS:
+        color = torch.from_numpy(seen(tinted, shift)).permute(2, 0, 1)[None]
+        sites = mosaic(color, sensor.cfa)[0].permute(1, 2, 0).numpy()
+        noise = rng.normal(0, 1, sites.shape) * np.sqrt(1e-3 * sites.clip(0) + 1e-6)
+        photos.append(Photo((sites + noise).astype(np.float32), ColorState.MOSAIC, sensor=sensor))
+    truth = mosaic(torch.from_numpy(seen(tinted, SHIFTS[0])).permute(2, 0, 1)[None], sensor.cfa)
+    clean = truth[0].permute(1, 2, 0).numpy()
+    for method in ("average", "hdrplus"):
+        result = merged(photos, method=method)
+        assert result.network == f"raw-{method}"
+        assert result.photo.state == ColorState.MOSAIC
+        assert np.array_equal(result.photo.sensor.cfa, sensor.cfa)  # type: ignore[union-attr]
+        assert rms(result.photo, clean) < 0.8 * rms(photos[0], clean)
+
+
+def test_noise_of_mosaics_comes_from_the_file(scene: np.ndarray):
+    gray = np.ascontiguousarray(scene[:64, :64, :1])
+    photos = [Photo(gray, ColorState.MOSAIC, sensor=replace(SENSOR, noise=(2e-3, 1e-5)))] * 2
+    notes = merged(photos, method="average").notes
+    assert (notes["shot"], notes["read"], notes["levels"]) == (2e-3, 1e-5, "from the file")
+    notes = merged(photos, method="average", noise=(1e-3, 1e-6)).notes
+    assert (notes["shot"], notes["levels"]) == (1e-3, "told")
+
+
+def test_told_noise_must_fit_the_pictures(scene: np.ndarray):
+    with pytest.raises(UsageError, match="--noise"):
+        merged(burst_of(scene), method="average", noise=(1e-3, 1e-6))
+    with pytest.raises(UsageError, match="--sigma"):
+        merged(burst_of(scene, state=ColorState.LINEAR), method="average", sigma=5)
+
+
+def test_the_reference(scene: np.ndarray):
+    photos = burst_of(scene)
+    blurred = photos[0].with_pixels((photos[0].pixels + np.roll(photos[0].pixels, 2, 1)) / 2)
+    assert arrange([blurred, *photos[1:]], options())[0] is not blurred
+    assert arrange(photos, options(reference="2"))[0] is photos[2]
+    assert arrange(photos, options(reference="some/folder/3.png"))[0] is photos[3]
+    assert arrange(photos, options(reference="2"))[1:] == [photos[0], photos[1], photos[3]]
+    with pytest.raises(UsageError, match="--reference"):
+        arrange(photos, options(reference="4"))
+
+
+def test_the_sharpest_is_one_of_the_first_three(scene: np.ndarray):
+    photos = burst_of(scene)
+    soft = [p.with_pixels((p.pixels + np.roll(p.pixels, 2, 1) + np.roll(p.pixels, 2, 0)) / 3) for p in photos[:3]]
+    assert arrange([*soft, photos[3]], options())[0] is not photos[3]
+
+
+def test_frames_that_are_not_alike(scene: np.ndarray):
+    photos = burst_of(scene)
+    smaller = photos[1].with_pixels(photos[1].pixels[:-2])
+    gray = photos[1].with_pixels(photos[1].pixels[..., :1])
+    for other in (smaller, gray):
+        with pytest.raises(InputError, match=r"1[.]png"):
+            arrange([photos[0], other], options())
+    mosaics = [Photo(scene[..., :1], ColorState.MOSAIC, sensor=replace(SENSOR, cfa=BAYER[p])) for p in ("RGGB", "BGGR")]
+    with pytest.raises(InputError, match="filter array"):
+        arrange(mosaics, options())
+
+
+def test_choice_of_the_network(scene: np.ndarray):
+    color, gray = Photo(scene), Photo(scene[..., :1])
+    raw = Photo(scene[..., :1], ColorState.MOSAIC, sensor=SENSOR)
+    found = [choose([photo], options(method=method)) for photo in (color, gray, raw) for method in ("fusion", "kpn")]
+    assert found == ["fusion", "kpn-small-color", "fusion", "kpn-small-gray", "raw-fusion", "kpn-small-color"]
+
+
+@pytest.mark.parametrize("domain", [LINEAR, STABILIZED])
+def test_domains_come_back(domain):
+    values = torch.linspace(-0.05, 1.2, 64).view(1, 1, 8, 8)
+    noise = ShotRead(torch.tensor([0.01]), torch.tensor([1e-4]))
+    torch.testing.assert_close(domain.leave(domain.enter(values, noise), noise), values, atol=1e-6, rtol=0)
+    assert domain.map(values, noise).shape == values.shape
+
+
+def test_map_is_the_deviation_of_what_the_network_sees():
+    noise = ShotRead(torch.tensor([0.01]), torch.tensor([1e-4]))
+    flat = torch.full((1, 1, 200, 200), 0.4)
+    noisy = flat + torch.randn(flat.shape, generator=Generator().manual_seed(0)) * (0.01 * 0.4 + 1e-4) ** 0.5
+    for domain in (LINEAR, STABILIZED):
+        deviation = domain.enter(noisy, noise).std()
+        assert deviation == pytest.approx(domain.map(flat, noise).mean().item(), rel=0.02)
+
+
+def test_protocol(scene: np.ndarray):
+    """Noise as stated: log10 of the standard deviation of read noise, of the variance of shot noise; shifts differ."""
+    trial = protocol_trial(4, frames=5)
+    burst, clean = trial.degrade(scene, 3)
+    assert isinstance(burst, list)
+    assert len(burst) == 5
+    noise = burst[0].pixels - clean.pixels
+    expected = np.mean(10**-1.8 * clean.pixels.clip(0) + 10 ** (2 * -1.44))
+    assert np.var(noise) == pytest.approx(expected, rel=0.03)
+    assert trial.options["noise"] == pytest.approx((10**-1.8, 10**-2.88))
+    assert trial.view is not None
+    again = trial.view(clean, 3)
+    assert again.shape == (scene.shape[0] - 16, scene.shape[1] - 16, 3)
+    # the exposure is taken out again; 2.2 and the sRGB curve are nearly inverse
+    np.testing.assert_allclose(again, scene[8:-8, 8:-8], atol=0.05)
+
+
+def test_trials(scene: np.ndarray):
+    gray, _ = protocol_trial(1, gray=True).degrade(scene, 0)
+    assert gray[0].pixels.shape[2] == 1
+    foreign, _ = protocol_trial(1, 3, foreign=True).degrade(scene, 0)
+    assert merged(foreign, noise=(0.002, 1e-5), method="average").notes["frames"] == 2
+    names = [trial.name for trial in trials(BurstTrials(), TASK.networks["fusion"])]
+    assert names == [f"gain {gain}, 8 frames" for gain in (1, 2, 4, 8)]
+    for wrong in ("3", "a"):
+        with pytest.raises(UsageError, match="--gain"):
+            trials(BurstTrials(gain=wrong), TASK.networks["fusion"])
+
+
+def test_shown_goes_on_straight_above_white():
+    values = torch.tensor([0.0, 0.0031308, 1.0, 1.5, 2.0])
+    assert shown(values)[:3].tolist() == pytest.approx([0, 0.04045, 1], abs=1e-4)
+    assert (shown(values)[4] - shown(values)[3]).item() == pytest.approx(0.5 * 1.055 / 2.4, abs=1e-6)
+
+
+def test_published_training_is_the_default():
+    published = BurstTraining()
+    assert (published.frames, published.shift, published.aligned) == ((8, 8), 2.0, False)
+    assert published.read == pytest.approx((1e-3, 10**-1.5))
+    assert published.shot == pytest.approx((1e-2, 1e-1))
+
+
+def test_annealed_loss_of_single_frames_fades(scene: np.ndarray):
+    network = TASK.networks["kpn-gray"]
+    module = network.build({**network.config, "widths": (4, 4, 4), "depth": 1, "last": 4})
+    batch = {"target": torch.from_numpy(scene[:64, :64, :1]).permute(2, 0, 1)[None]}
+    made = linear_pair(LINEAR)(batch, Generator().manual_seed(0), BurstTraining())
+    losses = [published_loss(module, made, progress) for progress in (0.0, 0.5, 1.0)]
+    alone = [(loss["loss"] - loss["together"]).item() for loss in losses]
+    assert alone[0] > 100 * 0.05
+    assert alone[1] == pytest.approx(alone[0] * np.exp(-9), rel=0.05)
+    assert losses[0]["mass"].item() == pytest.approx(1 / 8, rel=0.5)  # nothing is preferred before training
+
+
+def test_training_on_bursts_of_the_users_own(scene: np.ndarray, tmp_path: Path):
+    files = []
+    for number, photo in enumerate(burst_of(scene, 0.03)):
+        files.append(tmp_path / f"{number}.png")
+        write(photo, files[-1])
+    write(Photo(seen(scene, SHIFTS[0])), tmp_path / "clean.png")
+    source, network = Source("night", (*files, tmp_path / "clean.png")), TASK.networks["fusion"]
+    bank = build_bank([source], lambda one: network.sample(one, network), tmp_path / "bank")
+    drawn = bank.draw(2, 64, Generator().manual_seed(0))
+    assert network.pair is not None
+    batch = network.pair(drawn, Generator().manual_seed(0), FusionTraining(told_error=0))
+    assert batch["input"].shape == (2, 8 * 3, 64, 64)  # missing frames are the reference's
+    assert torch.equal(batch["input"][:, 12:15], batch["input"][:, :3])
+    assert batch["noise_map"].mean().item() == pytest.approx(0.03, rel=0.1)
+    inner = (..., slice(8, -8), slice(8, -8))
+    errors = (batch["input"][:, 3:12] - batch["target"].repeat(1, 3, 1, 1))[inner]
+    assert errors.square().mean().sqrt() < 0.05  # aligned
