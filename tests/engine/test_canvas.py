@@ -71,38 +71,38 @@ def place_all(canvas, photo, output, side=0):
 def test_value_rounded_and_clipped(random_photo):
     photo = random_photo(1, 6)
     values = torch.tensor([-0.2, 0.0, 99.4 / 255, 99.6 / 255, 1.0, 1.7]).expand(1, 3, 1, 6)
-    pixels = place_all(Canvas(photo, network(), Fraction(1), None, 1.0), photo, values)
+    pixels = place_all(Canvas(photo, ColorState.SRGB, Fraction(1), None, 1.0), photo, values)
     assert pixels.dtype == np.uint8
     assert pixels[0, :, 1].tolist() == [0, 0, 99, 100, 255, 255]
-    pixels = place_all(Canvas(photo, network(), Fraction(1), "uint16", 1.0), photo, values)
+    pixels = place_all(Canvas(photo, ColorState.SRGB, Fraction(1), "uint16", 1.0), photo, values)
     assert pixels[0, :, 1].tolist() == [0, 0, round(99.4 * 257), round(99.6 * 257), 65535, 65535]
 
 
 def test_value_float_is_not_clipped(random_photo):
     photo = random_photo(1, 3)
     values = torch.tensor([-0.2, 0.5, 1.7]).expand(1, 3, 1, 3)
-    pixels = place_all(Canvas(photo, network(), Fraction(1), np.float32, 1.0), photo, values)
+    pixels = place_all(Canvas(photo, ColorState.SRGB, Fraction(1), np.float32, 1.0), photo, values)
     np.testing.assert_array_equal(pixels[0, :, 0], np.float32([-0.2, 0.5, 1.7]))
 
 
 def test_value_strength(random_photo):
     photo = random_photo(2, 2, dtype=np.float32)
     output = torch.full((1, 3, 2, 2), 0.8)
-    pixels = place_all(Canvas(photo, network(), Fraction(1), None, 0.25), photo, output)
+    pixels = place_all(Canvas(photo, ColorState.SRGB, Fraction(1), None, 0.25), photo, output)
     np.testing.assert_allclose(pixels, 0.75 * photo.pixels + 0.2, rtol=1e-6)
 
 
 def test_color_result_for_a_gray_picture_is_averaged(random_photo):
     photo = random_photo(1, 1, channels=1, dtype=np.float32)
     output = torch.tensor([0.1, 0.2, 0.6]).view(1, 3, 1, 1)
-    assert place_all(Canvas(photo, network(), Fraction(1), None, 1.0), photo, output).item() == pytest.approx(0.3)
+    assert place_all(Canvas(photo, ColorState.SRGB, Fraction(1), None, 1.0), photo, output).item() == pytest.approx(0.3)
 
 
 def test_scale(random_photo):
     """A network that doubles: tiles land at twice their place."""
     photo = random_photo(5, 7, dtype=np.float32)
     output = torch.rand(1, 3, 10, 14)
-    canvas = Canvas(photo, network(), Fraction(2), None, 1.0)
+    canvas = Canvas(photo, ColorState.SRGB, Fraction(2), None, 1.0)
     for tile in plan_tiles(5, 7, 3, Tiling()):
         read = tile.read
         rows, columns = (slice(2 * a, 2 * (a + n)) for a, n in ((read.top, read.height), (read.left, read.width)))
@@ -113,5 +113,5 @@ def test_scale(random_photo):
 def test_linear_comes_back_linear():
     photo = Photo(np.full((1, 2, 3), 0.25, np.float32), ColorState.LINEAR)
     output = torch.tensor([0.5, 1.2]).expand(1, 3, 1, 2)  # sRGB values
-    pixels = place_all(Canvas(photo, network(), Fraction(1), None, 1.0), photo, output)
+    pixels = place_all(Canvas(photo, ColorState.SRGB, Fraction(1), None, 1.0), photo, output)
     np.testing.assert_allclose(pixels[0, :, 0], srgb_decode(np.array([0.5, 1.2])), rtol=1e-5)

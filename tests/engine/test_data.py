@@ -99,6 +99,19 @@ def test_error_nothing_there(tmp_path):
         list_sources(tmp_path, (tmp_path, tmp_path), READABLE_SUFFIXES)
 
 
+def test_folders_of_frames_and_their_targets(folder):
+    bursts = folder("bursts", ["a/1.png", "a/0.png", "deep/b/0.png"])
+    clean = folder("clean", ["a.png", "deep/b.png"])
+    sources = list_sources(None, (bursts, clean), READABLE_SUFFIXES, merged=True)
+    assert [(s.name, [f.name for f in s.files]) for s in sources] == [
+        ("a", ["0.png", "1.png", "a.png"]),
+        ("deep/b", ["0.png", "b.png"]),
+    ]
+    (clean / "a.png").unlink()
+    with pytest.raises(UsageError, match="no partner: a"):
+        list_sources(None, (bursts, clean), READABLE_SUFFIXES, merged=True)
+
+
 def names_of(sources):
     return [source.name for source in sources]
 

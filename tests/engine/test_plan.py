@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from photonet.engine.plan import find_inputs, plan
-from photonet.engine.task import one_by_one
+from photonet.engine.task import one_by_one, together
 from photonet.errors import InputError, UsageError
 
 
@@ -307,3 +307,29 @@ def test_group(files):
     assert job.output == Path("out.png")
     with pytest.raises(UsageError, match="would replace an input"):
         plan(["a.jpg", "b.jpg"], "b.jpg", "merge", lambda paths: [tuple(paths)])
+
+
+def merged(names, output, **options):
+    """Inputs → output of jobs that take all files of a folder, as text."""
+    return {tuple(map(str, job.inputs)): str(job.output) for job in plan(names, output, "burst", together, **options)}
+
+
+def test_named_files_belong_together(files):
+    files("a/1.jpg", "b/2.jpg")
+    assert merged(["b/2.jpg", "a/1.jpg"], "out.jpg") == {("b/2.jpg", "a/1.jpg"): "out.jpg"}
+    assert merged(["b/2.jpg", "a/1.jpg"], "out/") == {("b/2.jpg", "a/1.jpg"): "out/2.jpg"}
+
+
+def test_each_folder_belongs_together(files):
+    files("in/a/1.jpg", "in/a/2.jpg", "in/deep/b/1.jpg", "in/deep/b/2.jpg", "x.jpg", "y.jpg")
+    a, b = ("in/a/1.jpg", "in/a/2.jpg"), ("in/deep/b/1.jpg", "in/deep/b/2.jpg")
+    assert merged(["in"], "out/", recursive=True) == {a: "out/a.jpg", b: "out/deep/b.jpg"}
+    assert merged(["in/a"], "night.jpg") == {a: "night.jpg"}
+    assert merged(["x.jpg", "in/a", "y.jpg"], "out/") == {("x.jpg", "y.jpg"): "out/x.jpg", a: "out/a.jpg"}
+    assert merged(["in/a"], "{dir}-{stem}-{task}{ext}") == {a: "in/a-a-burst.jpg"}
+
+
+def test_a_merged_result_is_no_input(files):
+    files("in/1.jpg", "in/2.jpg", "in/out.jpg")
+    with pytest.raises(UsageError, match="input"):
+        merged(["in"], "in/out.jpg")
