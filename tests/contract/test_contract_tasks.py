@@ -194,4 +194,4 @@ def test_folder(name: str, task: Task, run: Run, sample: Path, tmp_path: Path):
         (tmp_path / "in").mkdir(exist_ok=True)
         shutil.copy(sample, tmp_path / "in" / f"{number}{sample.suffix}")
     assert run(name, tmp_path / "in", "-o", tmp_path / "out", "--format", "png") == 0
-    assert sorted(os.listdir(tmp_path / "out")) == (["0.png", "1.png"] if task.photos[1] == 1 else ["0.png"])
+    assert sorted(os.listdir(tmp_path / "out")) == (["0.png", "1.png"] if task.photos[1] == 1 else ["in.png"])

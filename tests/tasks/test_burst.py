@@ -19,13 +19,12 @@ from photonet.engine.recipe import make_options
 from photonet.errors import InputError, UsageError
 from photonet.io import read, write
 from photonet.photo import Metadata, Photo, Sensor
-from photonet.tasks.burst import TASK
-from photonet.tasks.burst.domains import LINEAR, STABILIZED
+from photonet.tasks.burst import STABILIZER, TASK
 from photonet.tasks.burst.frames import arrange
 from photonet.tasks.burst.kernels import published_loss
 from photonet.tasks.burst.options import BurstOptions, BurstTrials
 from photonet.tasks.burst.running import choose
-from photonet.tasks.burst.training import BurstTraining, FusionTraining, linear_pair, shown
+from photonet.tasks.burst.training import BurstTraining, FusionTraining, deviation, linear_pair, shown
 from photonet.tasks.burst.trials import protocol_trial, trials
 
 SAMPLE = Path(__file__).parents[2] / "samples" / "clean" / "astronaut.png"
@@ -188,21 +187,24 @@ def test_choice_of_the_network(scene: np.ndarray):
     assert found == ["fusion", "kpn-small-color", "fusion", "kpn-small-gray", "raw-fusion", "kpn-small-color"]
 
 
-@pytest.mark.parametrize("domain", [LINEAR, STABILIZED])
-def test_domains_come_back(domain):
-    values = torch.linspace(-0.05, 1.2, 64).view(1, 1, 8, 8)
+def test_map_is_the_deviation_of_the_noise():
     noise = ShotRead(torch.tensor([0.01]), torch.tensor([1e-4]))
-    torch.testing.assert_close(domain.leave(domain.enter(values, noise), noise), values, atol=1e-6, rtol=0)
-    assert domain.map(values, noise).shape == values.shape
-
-
-def test_map_is_the_deviation_of_what_the_network_sees():
-    noise = ShotRead(torch.tensor([0.01]), torch.tensor([1e-4]))
-    flat = torch.full((1, 1, 200, 200), 0.4)
+    flat = torch.full((1, 3, 200, 200), 0.4)
     noisy = flat + torch.randn(flat.shape, generator=Generator().manual_seed(0)) * (0.01 * 0.4 + 1e-4) ** 0.5
-    for domain in (LINEAR, STABILIZED):
-        deviation = domain.enter(noisy, noise).std()
-        assert deviation == pytest.approx(domain.map(flat, noise).mean().item(), rel=0.02)
+    assert noisy.std() == pytest.approx(deviation(flat, noise).mean().item(), rel=0.02)
+
+
+@pytest.mark.parametrize("shot", [0.0, 0.01])
+def test_stabilizer(shot: float):
+    """Noise has the deviation that it says everywhere; white noise leaves values as they are."""
+    levels = torch.tensor([shot]), torch.tensor([4e-4])
+    values = torch.linspace(0.1, 1, 16).view(1, 16, 1, 1).expand(1, 16, 100, 100)
+    noise = torch.randn(values.shape, generator=Generator().manual_seed(0))
+    noisy = values + noise * (levels[0] * values + levels[1]).sqrt()
+    seen = STABILIZER.enter(noisy, *levels)
+    assert seen.std((-2, -1)).flatten().tolist() == pytest.approx([STABILIZER.deviation(*levels).item()] * 16, rel=0.06)
+    torch.testing.assert_close(STABILIZER.leave(seen, *levels), noisy, atol=1e-5, rtol=0)
+    assert torch.allclose(seen, noisy, atol=1e-6) == (shot == 0)
 
 
 def test_protocol(scene: np.ndarray):
@@ -251,7 +253,7 @@ def test_annealed_loss_of_single_frames_fades(scene: np.ndarray):
     network = TASK.networks["kpn-gray"]
     module = network.build({**network.config, "widths": (4, 4, 4), "depth": 1, "last": 4})
     batch = {"target": torch.from_numpy(scene[:64, :64, :1]).permute(2, 0, 1)[None]}
-    made = linear_pair(LINEAR)(batch, Generator().manual_seed(0), BurstTraining())
+    made = linear_pair(batch, Generator().manual_seed(0), BurstTraining())
     losses = [published_loss(module, made, progress) for progress in (0.0, 0.5, 1.0)]
     alone = [(loss["loss"] - loss["together"]).item() for loss in losses]
     assert alone[0] > 100 * 0.05
@@ -272,7 +274,8 @@ def test_training_on_bursts_of_the_users_own(scene: np.ndarray, tmp_path: Path):
     batch = network.pair(drawn, Generator().manual_seed(0), FusionTraining(told_error=0))
     assert batch["input"].shape == (2, 8 * 3, 64, 64)  # missing frames are the reference's
     assert torch.equal(batch["input"][:, 12:15], batch["input"][:, :3])
-    assert batch["noise_map"].mean().item() == pytest.approx(0.03, rel=0.1)
+    assert batch["shot"].max() == 0
+    assert batch["read"].sqrt().mean().item() == pytest.approx(0.03, rel=0.1)
     inner = (..., slice(8, -8), slice(8, -8))
     errors = (batch["input"][:, 3:12] - batch["target"].repeat(1, 3, 1, 1))[inner]
     assert errors.square().mean().sqrt() < 0.05  # aligned

@@ -9,8 +9,7 @@ from photonet.color import ColorState
 from photonet.engine.data import Batch
 from photonet.engine.task import Network, Tiling
 from photonet.nets.kpn import KernelPrediction
-from photonet.tasks.burst.domains import LINEAR
-from photonet.tasks.burst.training import ANNEALED, BORDER, FADING, BurstTraining, linear_pair, score_in, shown
+from photonet.tasks.burst.training import ANNEALED, BORDER, FADING, BurstTraining, linear_pair, score_with, shown
 
 
 def published_loss(net: nn.Module, batch: Batch, progress: float) -> dict[str, Tensor]:
@@ -68,9 +67,9 @@ def kpn(summary: str, channels: int, **own: Any) -> Network:
         pairs=False,
         crop_multiple=16,
         training=BurstTraining,
-        pair=linear_pair(LINEAR),
+        pair=linear_pair,
         loss=published_loss,
-        score=score_in(LINEAR),
+        score=score_with("noise_map"),
     )
 
 

@@ -11,17 +11,16 @@ from torch import Tensor
 from photonet.camera.mosaic import FLIPS_TO_RGGB, bayer_phase
 from photonet.camera.sensor import ShotRead
 from photonet.color import ColorState
-from photonet.engine.task import Prepared, Runner, Window
+from photonet.engine.task import Network, Prepared, Runner, Window
 from photonet.errors import UsageError
 from photonet.photo import Photo
 from photonet.tasks.burst import noise
-from photonet.tasks.burst.domains import LINEAR, STABILIZED
 from photonet.tasks.burst.frames import Frame, align, named
 from photonet.tasks.burst.options import BurstOptions
+from photonet.tasks.burst.training import deviation, noise_maps
 
 COLOR_KPN = "kpn-small-color"
 RAW_NETWORKS = {"fusion": "raw-fusion", "average": "raw-average", "hdrplus": "raw-hdrplus"}
-LEARNED_STABILIZED = ("fusion", "raw-fusion")
 LEAST_LEVEL = 0.2 / 255  # of display values: less is rounding
 
 
@@ -41,17 +40,17 @@ def usual(raw: bool, options: BurstOptions) -> str:
     return RAW_NETWORKS[options.method] if raw else options.method
 
 
-def prepare(photos: Sequence[Photo], options: BurstOptions, runner: Runner, expects: ColorState) -> Prepared:
+def prepare(photos: Sequence[Photo], options: BurstOptions, runner: Runner, network: Network) -> Prepared:
     """Motion and noise, once; then windows of the frames as the reference sees them.
 
     Args:
         photos: the reference first.
-        expects: color state of the network.
+        network: that will run.
     """
     reference = photos[0]
     frames, lost = align(photos)
     # linear pictures stay linear for every network: their noise is known there
-    state = ColorState.LINEAR if reference.state == ColorState.LINEAR else expects
+    state = ColorState.LINEAR if reference.state == ColorState.LINEAR else network.expects
     turned = _flips(reference, runner) if state == ColorState.MOSAIC else ()
     read = _reader(reference, frames, state, runner)
     notes = {"reference": named(reference, 0), "frames": 1 + len(frames), **_report(frames)}
@@ -62,28 +61,20 @@ def prepare(photos: Sequence[Photo], options: BurstOptions, runner: Runner, expe
 
     if state == ColorState.SRGB:
         told, origin = noise.level(reference, frames, options)
+        levels = ShotRead(torch.zeros(1), torch.tensor([max(told, LEAST_LEVEL) ** 2]))
         notes |= {"noise": round(told * 255, 2), "levels": origin}
+    else:
+        levels, origin = noise.shot_read(reference, frames, state, options)
+        found = {name: float(f"{level.item():.3g}") for name, level in levels._asdict().items()}
+        notes |= {**found, "levels": origin}
 
-        def display_inputs(window: Window) -> tuple[Tensor, ...]:
-            stack = read(window)
-            return stack, torch.full_like(stack[:, :1], max(told, LEAST_LEVEL))
-
-        return Prepared(display_inputs, notes, complete=complete, returns=state)
-
-    levels, origin = noise.shot_read(reference, frames, state, options)
-    notes |= {"shot": float(f"{levels.shot.item():.3g}"), "read": float(f"{levels.read.item():.3g}"), "levels": origin}
-    domain = STABILIZED if runner.network in LEARNED_STABILIZED else LINEAR
-
-    def linear_inputs(window: Window) -> tuple[Tensor, ...]:
+    def inputs(window: Window) -> tuple[Tensor, ...]:
         stack = read(window).flip(turned)
-        channels = stack.shape[1] // (1 + len(frames))
-        return domain.enter(stack, levels), domain.map(stack[:, :channels], levels).contiguous()
+        first = stack[:, : network.channels]
+        maps = {**noise_maps(levels, first), "noise_map": deviation(first, levels)}
+        return stack, *(maps[name] for name in network.maps)
 
-    def finish(output: Tensor) -> Tensor:
-        on_device = ShotRead(*(level.to(output.device) for level in levels))
-        return domain.leave(output, on_device).flip(turned)
-
-    return Prepared(linear_inputs, notes, finish=finish, complete=complete, returns=state)
+    return Prepared(inputs, notes, finish=lambda output: output.flip(turned), complete=complete, returns=state)
 
 
 def _flips(photo: Photo, runner: Runner) -> tuple[int, ...]:

@@ -12,7 +12,7 @@ from photonet.camera import process, unprocess
 from photonet.camera.handheld import draw_shifts, resampled, translated, with_passers_by
 from photonet.camera.mosaic import BAYER, mosaic, pack, unpack
 from photonet.camera.noise import camera_jpeg, draw_grain, log_uniform, soften, uniform, white
-from photonet.camera.sensor import ShotRead, add_shot_read, draw_shot_read, from_deviations
+from photonet.camera.sensor import ShotRead, add_shot_read, draw_shot_read, from_deviations, variance
 from photonet.camera.unprocess import draw_camera
 from photonet.color import srgb_encode
 from photonet.engine.data import Batch, Example, Source, as_expected, read_pictures
@@ -20,7 +20,6 @@ from photonet.engine.develop import displayed
 from photonet.engine.options import RangeAboveZero, RangeFromZero
 from photonet.engine.task import Network, Options, decibels, rms_error
 from photonet.io import read
-from photonet.tasks.burst.domains import STABILIZED, Domain
 from photonet.tasks.burst.frames import stacked
 
 BORDER = 8  # pixels that the published protocol leaves out
@@ -155,32 +154,37 @@ def _cut(frame: Tensor, reference: Tensor, share: float, generator: Generator) -
     return torch.cat([reference[..., :band], frame[..., band:]], -1)
 
 
-def linear_pair(domain: Domain) -> Callable[[Batch, Generator, BurstTraining], Batch]:
+def linear_pair(batch: Batch, generator: Generator, options: BurstTraining) -> Batch:
     """`Network.pair` of networks for linear frames: display pictures made linear, exposed, with shot and read noise."""
+    scene = batch["target"]
+    count = len(scene)
+    exposure = log_uniform(count, *options.exposure, generator).view(-1, 1, 1, 1)
+    noise = from_deviations(log_uniform(count, *options.shot, generator), log_uniform(count, *options.read, generator))
 
-    def pair(batch: Batch, generator: Generator, options: BurstTraining) -> Batch:
-        scene = batch["target"]
-        count, device = len(scene), scene.device
-        exposure = log_uniform(count, *options.exposure, generator).view(-1, 1, 1, 1)
-        noise = from_deviations(
-            log_uniform(count, *options.shot, generator), log_uniform(count, *options.read, generator)
-        )
+    def record(seen: Tensor) -> Tensor:
+        return add_shot_read(unprocess.gamma(seen.clamp(0, 1)) * exposure, noise, generator)
 
-        def record(seen: Tensor) -> Tensor:
-            return add_shot_read(unprocess.gamma(seen.clamp(0, 1)) * exposure, noise, generator)
+    frames, reference = burst(scene, record, generator, options)
+    told = _told(noise, options.told_error, generator)
+    return {
+        "input": frames,
+        "target": unprocess.gamma(scene) * exposure,
+        "exposure": exposure.flatten(),
+        "noise_map": deviation(reference, told),
+        **noise_maps(told, reference),
+    }
 
-        frames, reference = burst(scene, record, generator, options)
-        clean = unprocess.gamma(scene) * exposure
-        told = _told(noise, options.told_error, generator)
-        return {
-            "input": domain.enter(frames, told),
-            "noise_map": domain.map(reference, told).to(device).contiguous(),
-            "target": domain.enter(clean, told),
-            "exposure": exposure.flatten(),
-            **told._asdict(),
-        }
 
-    return pair
+def deviation(reference: Tensor, noise: ShotRead) -> Tensor:
+    """Standard deviation of the noise of each pixel of the reference, over its channels, B 1 H W."""
+    return variance(reference, noise).mean(1, keepdim=True).sqrt()
+
+
+def noise_maps(noise: ShotRead, frame: Tensor) -> Batch:
+    """Shot and read variance as maps of a frame's size, B 1 H W each."""
+    return {
+        name: level.view(-1, 1, 1, 1).expand_as(frame[:, :1]).contiguous() for name, level in noise._asdict().items()
+    }
 
 
 def _told(noise: ShotRead, error: float, generator: Generator) -> ShotRead:
@@ -206,18 +210,22 @@ def sample(source: Source, network: Network) -> Example:
     return {"input": np.rint(stack * 65535).astype(np.uint16), "target": as_expected(target, network)}
 
 
-def _told_pair(batch: Batch, generator: Generator, options: BurstTraining) -> Batch:
+def _own_pair(batch: Batch, generator: Generator, options: BurstTraining) -> Batch:
     """A burst of the user's own, and the noise of its first frame."""
     frames, target = batch["input"], batch["target"]
-    level = (frames[:, : target.shape[1]] - target).square().mean((1, 2, 3)).sqrt()
-    told = level * (options.told_error * white((len(level),), generator)).exp()
-    return {**batch, "noise_map": told.view(-1, 1, 1, 1).expand(-1, 1, *target.shape[-2:]).contiguous()}
+    return {**batch, **_white_noise(frames[:, : target.shape[1]] - target, options.told_error, generator)}
+
+
+def _white_noise(difference: Tensor, error: float, generator: Generator) -> Batch:
+    """Noise as it is told of display pictures: the same in the dark and in the light."""
+    level = difference.square().mean((1, 2, 3))
+    return noise_maps(_told(ShotRead(torch.zeros_like(level), level), error, generator), difference)
 
 
 def fusion_pair(batch: Batch, generator: Generator, options: FusionTraining) -> Batch:
     """`Network.pair` of the default network: stabilized linear bursts, and bursts of JPEGs."""
     if "input" in batch:
-        return _told_pair(batch, generator, options)
+        return _own_pair(batch, generator, options)
     if uniform(1, 0, 1, generator) < options.gray:
         gray = batch["target"].mean(1, keepdim=True)
         made = _either(gray, generator, options)
@@ -231,7 +239,7 @@ def fusion_pair(batch: Batch, generator: Generator, options: FusionTraining) -> 
 def _either(scene: Tensor, generator: Generator, options: FusionTraining) -> Batch:
     if uniform(1, 0, 1, generator) < options.display:
         return _display_pair(scene, generator, options)
-    return linear_pair(STABILIZED)({"target": scene}, generator, options)
+    return linear_pair({"target": scene}, generator, options)
 
 
 def _display_pair(scene: Tensor, generator: Generator, options: FusionTraining) -> Batch:
@@ -249,10 +257,7 @@ def _display_pair(scene: Tensor, generator: Generator, options: FusionTraining) 
         return torch.cat([camera_jpeg(seen[:cameras], grain, generator), plain]) if cameras else plain
 
     frames, reference = burst(scene, record, generator, options)
-    level = (reference - scene).square().mean((1, 2, 3)).sqrt()
-    told = level * (options.told_error * white((count,), generator)).exp()
-    noise_map = told.view(-1, 1, 1, 1).expand(-1, 1, *scene.shape[-2:]).contiguous()
-    return {"input": frames, "noise_map": noise_map, "target": scene}
+    return {"input": frames, "target": scene, **_white_noise(reference - scene, options.told_error, generator)}
 
 
 def raw_pair(batch: Batch, generator: Generator, options: RawFusionTraining) -> Batch:
@@ -277,12 +282,11 @@ def raw_pair(batch: Batch, generator: Generator, options: RawFusionTraining) -> 
     )
     told = _told(noise, options.told_error, generator)
     return {
-        "input": STABILIZED.enter(frames, told),
-        "noise_map": STABILIZED.map(reference, told).contiguous(),
-        "target": STABILIZED.enter(sites(display), told),
+        "input": frames,
+        "target": sites(display),
         "gains": camera.gains / exposure.view(-1, 1),
         "matrix": camera.matrix,
-        **told._asdict(),
+        **noise_maps(told, reference),
     }
 
 
@@ -291,29 +295,26 @@ def shown(linear: Tensor) -> Tensor:
     return torch.where(linear > 1, 1 + (linear - 1) * WHITE_SLOPE, srgb_encode(linear.clamp_max(1)))
 
 
-def _displayed(values: Tensor, batch: Batch, domain: Domain) -> Tensor:
+def displayed_values(values: Tensor, batch: Batch) -> Tensor:
     """What a network gives, or should give, as it is looked at, without its border."""
     inner = values[..., BORDER:-BORDER, BORDER:-BORDER].float()
-    if "shot" not in batch:
-        return inner
-    linear = domain.leave(inner, ShotRead(batch["shot"], batch["read"]))
     if "matrix" in batch:
-        developed = process.mosaic_to_linear(linear, RGGB, batch["gains"], batch["matrix"]).clamp(0, 1)
+        developed = process.mosaic_to_linear(inner, RGGB, batch["gains"], batch["matrix"]).clamp(0, 1)
         return srgb_encode(developed)
-    return shown(linear / batch["exposure"].view(-1, 1, 1, 1))
+    return shown(inner / batch["exposure"].view(-1, 1, 1, 1)) if "exposure" in batch else inner
 
 
 def shown_loss(net: nn.Module, batch: Batch, progress: float) -> dict[str, Tensor]:
     """RMS error of each picture as it is looked at, on the scale of 0 to 255."""
-    output = net(batch["input"], batch["noise_map"])
-    return {"loss": rms_error(*(_displayed(values, batch, STABILIZED) for values in (output, batch["target"]))).mean()}
+    output = net(batch["input"], batch["shot"], batch["read"])
+    return {"loss": rms_error(*(displayed_values(values, batch) for values in (output, batch["target"]))).mean()}
 
 
-def score_in(domain: Domain) -> Callable[[nn.Module, Batch], Tensor]:
-    """`Network.score`: decibels of what is looked at, within its range."""
+def score_with(*maps: str) -> Callable[[nn.Module, Batch], Tensor]:
+    """`Network.score` of a network with these maps: decibels of what is looked at, within its range."""
 
     def score(net: nn.Module, batch: Batch) -> Tensor:
-        output = net(batch["input"], batch["noise_map"])
-        return decibels(*(_displayed(values, batch, domain).clamp(0, 1) for values in (output, batch["target"])))
+        output = net(batch["input"], *(batch[name] for name in maps))
+        return decibels(*(displayed_values(values, batch).clamp(0, 1) for values in (output, batch["target"])))
 
     return score
