@@ -16,6 +16,7 @@ import torch
 from PIL import Image
 from scipy.ndimage import gaussian_filter
 
+from photonet.camera.align import sampled
 from photonet.camera.mosaic import BAYER, mosaic
 from photonet.camera.sensor import ShotRead, add_shot_read, read_at
 from photonet.camera.unprocess import XYZ_TO_CAMERA, Camera, unprocess
@@ -36,6 +37,10 @@ JPEG_QUALITY = 92
 
 RAW_SHOT_NOISE = 6e-3  # variance at white level 1: a small sensor at ISO 3200
 RAW_WHITE_BALANCE = (2.0, 1.0, 1.7)
+
+BURST_FRAMES, BURST_SIZE = 6, (440, 300)
+BURST_SHIFT, BURST_TURN = 8.0, 0.006  # standard deviations: pixels, radians
+BURST_NOISE_RMS = 18.0
 
 
 @dataclass(frozen=True)
@@ -71,7 +76,7 @@ def grain(shape: tuple[int, int], radius: float, rng: np.random.Generator) -> np
     return field / field.std()
 
 
-def add_camera_noise(pixels: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+def add_camera_noise(pixels: np.ndarray, rng: np.random.Generator, rms: float = CAMERA_NOISE_RMS) -> np.ndarray:
     """What a camera's JPEG of a dark scene looks like: fine luma grain, coarse chroma blotches, both by brightness.
 
     Photon noise grows with the light, and the tone curve squeezes the highlights: after it, noise is strongest in the
@@ -80,6 +85,7 @@ def add_camera_noise(pixels: np.ndarray, rng: np.random.Generator) -> np.ndarray
     Args:
         pixels: H W 3, sRGB-encoded, 8-bit levels.
         rng: source of the grain.
+        rms: of the noise, in 8-bit levels.
     """
     height, width, _ = pixels.shape
     luma = grain((height, width), LUMA_GRAIN_PX, rng)
@@ -90,7 +96,7 @@ def add_camera_noise(pixels: np.ndarray, rng: np.random.Generator) -> np.ndarray
     tone = gaussian_filter(pixels.mean(axis=2, keepdims=True), (1, 1, 0)) / 255.0
     # tone * (1 - tone)^2 peaks with 4/27 at one third
     noise *= SHADOW_SHARE + (1.0 - SHADOW_SHARE) * 6.75 * tone * (1.0 - tone) ** 2
-    return pixels + noise * (CAMERA_NOISE_RMS / np.sqrt(np.mean(noise**2)))
+    return pixels + noise * (rms / np.sqrt(np.mean(noise**2)))
 
 
 SAMPLES = (
@@ -146,11 +152,38 @@ def make_raw(source: str, path: Path, generator: torch.Generator) -> None:
     print(f"{path.name}: shot variance {levels[0]:.2g}, read variance {levels[1]:.2g}, {size:.0f} kB")
 
 
+def make_burst(source: str, folder: Path, rng: np.random.Generator) -> None:
+    """Write a handheld burst: a photograph shifted and turned a little from frame to frame, with a camera's noise.
+
+    Args:
+        source: file name in scikit-image's data folder.
+        folder: gets the frames, and the clean first one as `clean/NAME.png` beside it.
+        rng: source of motion and noise.
+    """
+    photograph = np.asarray(Image.open(SOURCE_FOLDER / source).convert("RGB"), dtype=np.float64)
+    width, height = BURST_SIZE
+    middle = np.array([photograph.shape[1], photograph.shape[0]]) / 2
+    columns, rows = np.meshgrid(np.arange(width) - width / 2, np.arange(height) - height / 2)
+    folder.mkdir(exist_ok=True)
+    for number in range(BURST_FRAMES):
+        turn, shift = (rng.normal(0, BURST_TURN), rng.normal(0, BURST_SHIFT, 2)) if number else (0.0, np.zeros(2))
+        x = np.cos(turn) * columns - np.sin(turn) * rows + middle[0] + shift[0]
+        y = np.sin(turn) * columns + np.cos(turn) * rows + middle[1] + shift[1]
+        pixels = sampled(photograph, np.stack([x, y], 2))[0].astype(np.float64)
+        if number == 0:
+            save(Image.fromarray(pixels.round().clip(0, 255).astype(np.uint8)), FOLDER / "clean" / f"{folder.name}.png")
+        noisy = np.clip(np.rint(add_camera_noise(pixels, rng, BURST_NOISE_RMS)), 0, 255).astype(np.uint8)
+        save(Image.fromarray(noisy), folder / f"{number}.jpg")
+    size = sum(path.stat().st_size for path in folder.iterdir()) / 1000
+    print(f"{folder.name}: {BURST_FRAMES} frames, noise about {BURST_NOISE_RMS:.0f}, {size:.0f} kB")
+
+
 def main() -> None:
     """Make every sample beside this script."""
     for index, sample in enumerate(SAMPLES):
         make(sample, FOLDER, np.random.default_rng([SEED, index]))
     make_raw("coffee.png", FOLDER / "coffee-noisy.dng", torch.Generator().manual_seed(SEED))
+    make_burst("coffee.png", FOLDER / "coffee-burst", np.random.default_rng([SEED, len(SAMPLES)]))
 
 
 if __name__ == "__main__":
