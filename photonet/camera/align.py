@@ -22,6 +22,7 @@ CLEAR_GAIN = 30.0  # of the logarithm of the likelihood, from which on a homogra
 STEPS = 32  # places between two pixels that OpenCV tells apart
 REPLICATE = cv2.BORDER_REPLICATE
 UNLIKE = 9.0  # times the median squared difference of the tiles: from there on a tile is another picture
+SOME_TILES, MOST_TILES = 0.01, 0.5  # shares of unlike tiles between which the others alone are aligned
 INVISIBLE = 1e-6  # squared difference of tiles, brightness between 0 and 1, that nobody sees
 MOST_OFFSET = 8.0  # pixels of a tile beyond the homography
 
@@ -60,7 +61,9 @@ class Motion:
         a, b, c = (row[0] * u + row[1] * v + row[2] for row in self.homography)
         found = np.stack([a / c, b / c], 2)
         if self.offsets.any():
-            found += _between(self.offsets, (u + 0.5) / TILE - 0.5, (v + 0.5) / TILE - 0.5)
+            rows, columns = self.offsets.shape[:2]
+            tile = self.size[0] / rows, self.size[1] / columns
+            found += _between(self.offsets, (u + 0.5) / tile[1] - 0.5, (v + 0.5) / tile[0] - 0.5)
         return (found + 0.5) * self.factor - 0.5
 
 
@@ -83,7 +86,7 @@ def sampled(pixels: np.ndarray, places: np.ndarray, period: int = 1) -> tuple[np
     Args:
         pixels: H W C of any depth.
         places: h w 2 as (x, y), of pixels whose rows and columns begin at multiples of the period; they are rounded to
-            1/32 pixel, so that a place gives the same values whatever is sampled with it.
+            1/32 of the period, so that a place gives the same values whatever is sampled with it.
         period: of the filter array, for mosaics: a site is interpolated between those of its own color.
 
     Returns:
@@ -94,7 +97,8 @@ def sampled(pixels: np.ndarray, places: np.ndarray, period: int = 1) -> tuple[np
     for i in range(period):
         for j in range(period):
             own = (places[i::period, j::period] - (j, i)) / period
-            values[i::period, j::period] = _cubic(pixels[i::period, j::period], own)
+            if own.size:
+                values[i::period, j::period] = _cubic(pixels[i::period, j::period], own)
     x, y = places.transpose(2, 0, 1)
     return values, (x > -0.5) & (x < width - 0.5) & (y > -0.5) & (y < height - 0.5)
 
@@ -146,7 +150,11 @@ def _homography(reference: np.ndarray, frame: np.ndarray) -> tuple[np.ndarray, f
         if found is None:
             return None
         matrix, correlation = np.linalg.inv(inward) @ found[0] @ inward, found[1]
-    freer = _refined(reference, frame, matrix, cv2.MOTION_HOMOGRAPHY)
+    seen = _seen_alike(reference, frame, matrix)
+    if seen is not None:  # what moves by itself must not draw all the rest with it
+        still = _refined(reference, frame, matrix, cv2.MOTION_EUCLIDEAN, seen)
+        matrix, correlation = still or (matrix, correlation)
+    freer = _refined(reference, frame, matrix, cv2.MOTION_HOMOGRAPHY, seen)
     if freer is not None:
         unlikelier = (1 - correlation**2) / max(1 - freer[1] ** 2, 1e-9)
         if reference.size / 2 * np.log(max(unlikelier, 1e-9)) > CLEAR_GAIN and _plausible(freer[0], reference.shape):
@@ -154,14 +162,32 @@ def _homography(reference: np.ndarray, frame: np.ndarray) -> tuple[np.ndarray, f
     return (matrix, correlation) if _plausible(matrix, reference.shape) and correlation >= LEAST_CORRELATION else None
 
 
+def _seen_alike(reference: np.ndarray, frame: np.ndarray, matrix: np.ndarray) -> np.ndarray | None:
+    """Mask, uint8, of the frame's pixels that show what the reference shows; None where nearly all of them do."""
+    height, width = reference.shape
+    shape = (max(round(width / TILE), 1), max(round(height / TILE), 1))
+    errors = _tile_errors(reference, _warped(frame, matrix), shape)
+    unlike = errors > UNLIKE * np.median(errors)
+    if not SOME_TILES < unlike.mean() < MOST_TILES:
+        return None
+    alike = cv2.resize((~unlike).astype(np.uint8), (width, height), interpolation=cv2.INTER_NEAREST)
+    return np.asarray(cv2.warpPerspective(alike, matrix, (width, height), flags=cv2.INTER_NEAREST), np.uint8)
+
+
+def _warped(frame: np.ndarray, matrix: np.ndarray) -> np.ndarray:
+    """A frame as the reference sees it."""
+    flags = cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP
+    return np.asarray(cv2.warpPerspective(frame, matrix, frame.shape[1::-1], flags=flags, borderMode=REPLICATE))
+
+
 def _refined(
-    reference: np.ndarray, frame: np.ndarray, start: np.ndarray, model: int
+    reference: np.ndarray, frame: np.ndarray, start: np.ndarray, model: int, mask: np.ndarray | None = None
 ) -> tuple[np.ndarray, float] | None:
     """The best matrix of a kind near another, and its correlation; None where the pictures have nothing in common."""
     begin = (start if model == cv2.MOTION_HOMOGRAPHY else start[:2]).astype(np.float32)
     stop = (cv2.TERM_CRITERIA_EPS | cv2.TERM_CRITERIA_COUNT, ROUNDS, PRECISION)
     try:
-        correlation, better = cv2.findTransformECC(reference, frame, begin, model, stop, None, BLUR)  # type: ignore[call-overload]
+        correlation, better = cv2.findTransformECC(reference, frame, begin, model, stop, mask, BLUR)  # type: ignore[arg-type]
     except cv2.error:
         return None
     matrix = np.eye(3)
@@ -179,18 +205,17 @@ def _plausible(matrix: np.ndarray, shape: tuple[int, ...]) -> bool:
 
 def _phase_shift(small: np.ndarray, other: np.ndarray) -> np.ndarray:
     window = cv2.createHanningWindow(small.shape[::-1], cv2.CV_32F)
-    shift, _ = cv2.phaseCorrelate(small, other, window)
+    shift, _ = cv2.phaseCorrelate(small.copy(), other.copy(), window)  # it may overwrite what it is given
     return np.array(shift) if np.abs(shift).max() <= MOST_SHIFT * max(small.shape) else np.zeros(2)
 
 
 def _offsets(reference: np.ndarray, frame: np.ndarray, matrix: np.ndarray) -> tuple[np.ndarray, float]:
     """What single tiles move beyond the homography, and the share of tiles that are unlike all the same."""
     height, width = reference.shape
-    flags = cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP
-    aligned = cv2.warpPerspective(frame, matrix, (width, height), flags=flags, borderMode=REPLICATE)
+    aligned = _warped(frame, matrix)
     low, high = np.percentile(reference[::4, ::4], (0.5, 99.5))
     eights = [((p - low) / max(high - low, 1e-6) * 255).clip(0, 255).astype(np.uint8) for p in (reference, aligned)]
-    flow = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_FAST).calc(eights[0], eights[1], None)  # type: ignore[call-overload]
+    flow = _flow(*eights)
     shape = (max(round(width / TILE), 1), max(round(height / TILE), 1))
     tiles = cv2.medianBlur(cv2.resize(flow, shape, interpolation=cv2.INTER_AREA), 3)
     x, y = np.meshgrid(np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32))
@@ -201,6 +226,14 @@ def _offsets(reference: np.ndarray, frame: np.ndarray, matrix: np.ndarray) -> tu
     left = np.where(better, own, plain)
     usual = max(float(np.median(left)), INVISIBLE * float(high - low) ** 2)
     return tiles * better[..., None], float(np.mean(left > UNLIKE * usual))
+
+
+def _flow(reference: np.ndarray, frame: np.ndarray) -> np.ndarray:
+    """Dense flow H W 2 of uint8 pictures."""
+    if reference.shape[1] > reference.shape[0]:  # it chooses its pyramid by the width, and crashes on low pictures
+        return _flow(np.ascontiguousarray(reference.T), np.ascontiguousarray(frame.T)).transpose(1, 0, 2)[..., ::-1]
+    search = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
+    return np.asarray(search.calc(reference, frame, None))  # type: ignore[call-overload]
 
 
 def _tile_errors(reference: np.ndarray, other: np.ndarray, shape: tuple[int, int]) -> np.ndarray:

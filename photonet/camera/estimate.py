@@ -135,7 +135,7 @@ def noise_between(first: Tensor, second: Tensor) -> tuple[Tensor, Tensor]:
     """
     difference, mean = second - first, (first + second) / 2
     noise = difference.var((-2, -1)).mean(1) / 2
-    texture = mean.var((-2, -1)).mean(1) - noise / 2
+    texture = mean.var((-2, -1)).mean(1)  # and half the noise, which is the same for all of one brightness
     brightness = mean.mean((1, 2, 3))
     order = brightness.argsort()
     parts = order.tensor_split(max(min(PATCH_BINS, len(order) // 8), 1))

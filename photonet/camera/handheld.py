@@ -19,7 +19,7 @@ def draw_shifts(
     Args:
         near: most pixels, either way and along each side.
         far: most pixels of a frame that is far off.
-        mean_far: mean of the Poisson number of such frames in a burst.
+        mean_far: mean of the Poisson number of such frames in a burst, of which the reference may be one: it stays.
 
     Source: Mildenhall et al., "Burst Denoising with Kernel Prediction Networks", CVPR 2018, section 4.1.
     """
@@ -37,18 +37,18 @@ def translated(pictures: Tensor, shifts: Tensor) -> Tensor:
 
     Args:
         pictures: B C H W.
-        shifts: B 2, as (x, y) in pixels, at most as many as the picture has.
+        shifts: B 2, as (x, y) in pixels.
     """
     height, width = pictures.shape[-2:]
-    margin = min(int(shifts.abs().max().ceil()) + 4, height - 1, width - 1)
-    padded = F.pad(pictures, (margin,) * 4, mode="reflect")
-    rows, columns = padded.shape[-2:]
+    mirrored = torch.cat([pictures, pictures.flip(-1)], -1)  # a period without a step, which would ring
+    mirrored = torch.cat([mirrored, mirrored.flip(-2)], -2)
+    rows, columns = mirrored.shape[-2:]
     fy = torch.fft.fftfreq(rows, device=pictures.device)[:, None]
     fx = torch.fft.rfftfreq(columns, device=pictures.device)
     x, y = shifts.view(-1, 2, 1, 1, 1).unbind(1)
     turn = torch.polar(torch.ones_like(x * fx * fy), 2 * torch.pi * (x * fx + y * fy))
-    moved = torch.fft.irfft2(torch.fft.rfft2(padded) * turn, s=(rows, columns))
-    return moved[..., margin : margin + height, margin : margin + width]
+    moved = torch.fft.irfft2(torch.fft.rfft2(mirrored) * turn, s=(rows, columns))
+    return moved[..., :height, :width]
 
 
 def resampled(pictures: Tensor, shifts: Tensor) -> Tensor:

@@ -41,8 +41,8 @@ class KernelPrediction(nn.Module):
         tail: int = 3,
     ) -> None:
         super().__init__()
-        if len(widths) < 3 or kernel % 2 == 0 or frames < 1:
-            raise ValueError(f"three or more widths, odd kernels and some frames: {widths}, {kernel}, {frames}")
+        if len(widths) < 3 or kernel % 2 == 0 or frames < 2:
+            raise ValueError(f"three or more widths, odd kernels, two or more frames: {widths}, {kernel}, {frames}")
         self.channels, self.frames, self.kernel = channels, frames, kernel
         self.depth, self.levels = depth, len(widths)
         taps = frames * channels * kernel**2
@@ -77,7 +77,7 @@ class KernelPrediction(nn.Module):
         encoders = self.depth * sum(scales)
         decoders = self.depth * sum(scales[1:-1]) + sum(scales[2:])  # and bilinear magnification, a pixel each
         last = scales[1] * (self.tail.kernel_size[0] // 2 + 1)  # the tail, and its magnification
-        return encoders + decoders + last + self.stride - 1 + self.kernel // 2
+        return encoders + decoders + last  # more than the kernels' own reach
 
     def forward(self, frames: Tensor, noise_map: Tensor) -> Tensor:
         """The clean reference.
@@ -87,7 +87,7 @@ class KernelPrediction(nn.Module):
             noise_map: B 1 H W, standard deviation of the noise of the reference.
         """
         reference, *others = frames.split(self.channels, 1)
-        groups = -(-len(others) // (self.frames - 1)) or 1 if self.frames > 1 else 1
+        groups = -(-len(others) // (self.frames - 1)) or 1
         total: Tensor | float = 0.0
         count = 0
         for group in range(groups):

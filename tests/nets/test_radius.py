@@ -5,6 +5,8 @@ import torch
 import torch.nn.functional as F
 
 from photonet.nets.dncnn import DnCNN
+from photonet.nets.fusion import FOLD, BurstFusion, Stabilizer
+from photonet.nets.kpn import KernelPrediction
 from photonet.nets.noise_level import CELL, NoiseLevel
 from photonet.nets.unet import DenoisingUNet, UNet
 
@@ -74,3 +76,38 @@ def test_noise_level():
     top, bottom, left, right = reach(net, 3, cells * CELL, middle, middle)
     first, last = middle * CELL, (middle + 1) * CELL - 1
     assert (first - top, bottom - last, first - left, right - last) == (net.radius,) * 4 == (92,) * 4
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        {"widths": (3, 3, 3), "depth": 1},
+        {"widths": (3, 3, 3), "depth": 3, "kernel": 5},
+        {"widths": (3, 3, 3), "depth": 1, "last": 4, "tail": 1},
+        {"widths": (3, 3, 3, 3), "depth": 1, "tail": 1},
+        {"widths": (3, 3, 3, 3), "depth": 2},
+    ],
+)
+def test_kernel_prediction_frames_and_map(config):
+    """Declared is a bound: no pixel lies at its worst for pooling and magnification at once."""
+    net = positive(KernelPrediction(1, 2, **{"kernel": 3, **config}), 0.3)
+    side = 2 * (net.radius // net.stride + 2) * net.stride
+    level = torch.full((1, 1, side, side), 0.1, dtype=torch.float64)
+    for distances in (
+        farthest(lambda frames: net(frames, level), 2, side, net.stride),
+        farthest(lambda noise_map: net(torch.cat([level, level], 1), noise_map), 1, side, net.stride),
+    ):
+        assert max(distances) <= net.radius
+        assert min(distances) > net.radius - net.stride - net.kernel // 2
+
+
+@pytest.mark.parametrize(("widths", "blocks"), [((3,), (1,)), ((3, 3), (1, 1)), ((3, 3, 3), (1, 0, 1))])
+def test_burst_fusion(widths, blocks):
+    plain = Stabilizer(lambda v, shot, read: v, lambda v, shot, read: v, lambda shot, read: read.sqrt())
+    net = positive(BurstFusion(plain, 1, 3, widths, blocks), 0.1)
+    stride = net.unet.stride
+    side = 2 * (net.radius // stride + 2) * stride
+    noise = torch.full((1, 1, side, side), 0.01, dtype=torch.float64)
+    distances = farthest(lambda frames: net(frames, noise, noise), 2, side, stride)
+    assert max(distances) <= net.radius
+    assert min(distances) > net.radius - FOLD
