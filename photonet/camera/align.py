@@ -21,7 +21,7 @@ MOST_SHIFT = 0.15  # of the longer side, at any corner
 CLEAR_GAIN = 30.0  # of the logarithm of the likelihood, from which on a homography is better than shift and rotation
 STEPS = 32  # places between two pixels that OpenCV tells apart
 REPLICATE = cv2.BORDER_REPLICATE
-UNLIKE = 9.0  # times the median squared difference of the tiles: from there on a tile is another picture
+UNLIKE = 9.0  # times the median squared difference of the tiles: more is not noise
 SOME_TILES, MOST_TILES = 0.01, 0.5  # shares of unlike tiles between which the others alone are aligned
 INVISIBLE = 1e-6  # squared difference of tiles, brightness between 0 and 1, that nobody sees
 MOST_OFFSET = 8.0  # pixels of a tile beyond the homography
@@ -166,8 +166,7 @@ def _seen_alike(reference: np.ndarray, frame: np.ndarray, matrix: np.ndarray) ->
     """Mask, uint8, of the frame's pixels that show what the reference shows; None where nearly all of them do."""
     height, width = reference.shape
     shape = (max(round(width / TILE), 1), max(round(height / TILE), 1))
-    errors = _tile_errors(reference, _warped(frame, matrix), shape)
-    unlike = errors > UNLIKE * np.median(errors)
+    unlike = _unlike(reference, _tile_errors(reference, _warped(frame, matrix), shape))
     if not SOME_TILES < unlike.mean() < MOST_TILES:
         return None
     alike = cv2.resize((~unlike).astype(np.uint8), (width, height), interpolation=cv2.INTER_NEAREST)
@@ -224,8 +223,7 @@ def _offsets(reference: np.ndarray, frame: np.ndarray, matrix: np.ndarray) -> tu
     plain, own = (_tile_errors(reference, other, shape) for other in (aligned, moved))
     better = (np.abs(tiles).max(2) <= MOST_OFFSET) & (own < CLEARLY * plain)
     left = np.where(better, own, plain)
-    usual = max(float(np.median(left)), INVISIBLE * float(high - low) ** 2)
-    return tiles * better[..., None], float(np.mean(left > UNLIKE * usual))
+    return tiles * better[..., None], float(_unlike(reference, left).mean())
 
 
 def _flow(reference: np.ndarray, frame: np.ndarray) -> np.ndarray:
@@ -236,10 +234,27 @@ def _flow(reference: np.ndarray, frame: np.ndarray) -> np.ndarray:
     return np.asarray(search.calc(reference, frame, None))  # type: ignore[call-overload]
 
 
+def _unlike(reference: np.ndarray, errors: np.ndarray) -> np.ndarray:
+    """Tiles whose squared difference neither noise explains nor a shift by a pixel, h w bool."""
+    smooth = cv2.GaussianBlur(reference, (0, 0), SMOOTH)
+    slope = (
+        cv2.Sobel(smooth, cv2.CV_32F, 1, 0, scale=1 / 8) ** 2 + cv2.Sobel(smooth, cv2.CV_32F, 0, 1, scale=1 / 8) ** 2
+    )
+    low, high = np.percentile(reference[::4, ::4], (0.5, 99.5))
+    noise = max(float(np.median(errors)), INVISIBLE * float(high - low) ** 2)
+    result: np.ndarray = errors > UNLIKE * noise + _by_tile(slope, errors.shape[::-1])
+    return result
+
+
+def _by_tile(squares: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    """Mean of each tile and those around it."""
+    return np.asarray(cv2.blur(cv2.resize(squares, shape, interpolation=cv2.INTER_AREA), (3, 3)))
+
+
 def _tile_errors(reference: np.ndarray, other: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
     """Mean squared difference of each tile and those around it, of what is left when noise is blurred away."""
     difference = cv2.GaussianBlur(other - reference, (0, 0), SMOOTH)
-    return cv2.blur(cv2.resize(np.square(difference), shape, interpolation=cv2.INTER_AREA), (3, 3))
+    return _by_tile(np.square(difference), shape)
 
 
 def _reduced(picture: np.ndarray, factor: int) -> np.ndarray:
