@@ -12,6 +12,7 @@ from torch import Generator, Tensor
 from photonet.camera.noise import log_uniform, uniform, white
 
 LEAST_VARIANCE = 1e-14  # of noise that values are stabilized for
+SHOT_LEVELS = {"low": 3e-4, "middle": 1.5e-3, "high": 8e-3}  # shot variance, by ISO speed: what RAW is measured at
 LOGISTIC = 1e-3  # shape of a Tukey lambda distribution that is taken for 0
 TUKEY_EDGE = 1e-4  # of the uniform numbers that are drawn: keeps the tails of a Tukey lambda distribution finite
 

@@ -1,18 +1,20 @@
-"""The published protocol: synthetic linear bursts at four levels of noise."""
+"""The published protocol: synthetic linear bursts at four levels of noise; and the like on Bayer mosaics."""
 
 import numpy as np
 import torch
 
 from photonet.camera import unprocess
 from photonet.camera.handheld import draw_shifts, translated
+from photonet.camera.mosaic import mosaic
 from photonet.camera.noise import log_uniform
-from photonet.camera.sensor import ShotRead, add_shot_read
+from photonet.camera.sensor import SHOT_LEVELS, ShotRead, add_shot_read, read_at
+from photonet.camera.unprocess import draw_camera, sensor_of
 from photonet.color import ColorState
 from photonet.engine.task import Network, Trial
 from photonet.errors import UsageError
-from photonet.photo import Photo
+from photonet.photo import Photo, Sensor
 from photonet.tasks.burst.options import BurstTrials
-from photonet.tasks.burst.training import BORDER, shown
+from photonet.tasks.burst.training import BORDER, RGGB, shown
 
 # gain: logarithms of the standard deviation of read noise, and of the variance of shot noise
 GAINS = {1: (-2.2, -2.6), 2: (-1.8, -2.2), 4: (-1.44, -1.8), 8: (-1.07, -1.5)}
@@ -62,17 +64,46 @@ def protocol_trial(gain: int, frames: int = 8, foreign: bool = False, gray: bool
     )
 
 
+def raw_trial(name: str, shot: float, frames: int) -> Trial:
+    """A burst of mosaics with a camera's noise, which the files tell; torch seed = number of the picture.
+
+    Args:
+        name: of the ISO speed.
+        shot: variance at white level 1.
+        frames: of the burst.
+    """
+
+    def degrade(clean: np.ndarray, number: int) -> tuple[list[Photo], Photo]:
+        generator = torch.Generator().manual_seed(number)
+        camera = draw_camera(1, generator)
+        noise = ShotRead(torch.tensor([shot]), read_at(torch.tensor([shot])))
+        sensor = sensor_of(camera, RGGB, (noise.shot.item(), noise.read.item()))
+        scene = torch.from_numpy(clean).permute(2, 0, 1)[None]
+
+        def sites(seen: torch.Tensor) -> torch.Tensor:
+            return mosaic(unprocess.unprocess(seen.clamp(0, 1), camera), RGGB)
+
+        shifts = draw_shifts(frames, 1, generator)
+        burst = [add_shot_read(sites(translated(scene, shift)), noise, generator) for shift in shifts]
+        truth, *noisy = (_photo(values, ColorState.MOSAIC, sensor) for values in (sites(scene), *burst))
+        return noisy, truth
+
+    return Trial(f"{name} ISO, shot {shot:g}, {frames} frames", degrade, {"reference": "0"}, elsewhere={"denoise": {}})
+
+
 def _exposure(generator: torch.Generator) -> torch.Tensor:
     """The share of the white level that the picture fills: the first that is drawn for it."""
     return log_uniform(1, DARKEST, 1.0, generator)
 
 
-def _photo(values: torch.Tensor) -> Photo:
-    return Photo(values[0].permute(1, 2, 0).contiguous().numpy(), ColorState.LINEAR)
+def _photo(values: torch.Tensor, state: ColorState = ColorState.LINEAR, sensor: Sensor | None = None) -> Photo:
+    return Photo(values[0].permute(1, 2, 0).contiguous().numpy(), state, sensor=sensor)
 
 
 def trials(options: BurstTrials, network: Network) -> list[Trial]:
     """The conditions that `photonet eval burst` measures."""
+    if options.raw or network.expects == ColorState.MOSAIC:
+        return [raw_trial(name, shot, options.frames) for name, shot in SHOT_LEVELS.items()]
     try:
         gains = [int(text) for text in options.gain.split(",")]
         known = [gain for gain in gains if GAINS[gain]]

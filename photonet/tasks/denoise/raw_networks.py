@@ -35,7 +35,6 @@ from photonet.photo import Photo
 
 DISPLAY = (ColorState.SRGB, 3)  # of the photos that training pairs and trials are made from
 RGGB = BAYER["RGGB"]  # all that the networks know: other phases are turned into it
-SHOT_LEVELS = {"low": 3e-4, "middle": 1.5e-3, "high": 8e-3}  # shot variance of the trials, by ISO speed
 DARKEST_EXPOSURE = 3.0  # stops
 HIGH_ISO_WHITE = 15_871.0  # digital numbers between black and white of a sensor of 14 bits
 
