@@ -182,7 +182,8 @@ def evaluate(
             yield _row(case, f"{result.network}, developed", result.photo.pixels, clean, seconds)
         for changes in (methods or {}).values():
             result, seconds = _timed(engine, case, case.inputs, make_options({**case.trial.options, **changes}))
-            yield from _rows(case, result.network, result.photo, seconds)
+            if result.photo.state == case.clean.state:  # else it cannot be compared
+                yield from _rows(case, result.network, result.photo, seconds)
         for name, changes in case.trial.elsewhere.items():
             if elsewhere is None:
                 break

@@ -236,6 +236,18 @@ def test_trials(scene: np.ndarray):
             trials(BurstTrials(gain=wrong), TASK.networks["fusion"])
 
 
+def test_raw_trials(scene: np.ndarray):
+    """Mosaics that begin with red, whose noise the files tell."""
+    found = trials(BurstTrials(raw=True, frames=3), TASK.networks["fusion"])
+    assert [trial.name.split()[0] for trial in found] == ["low", "middle", "high"]
+    assert len(trials(BurstTrials(), TASK.networks["raw-fusion"])) == 3
+    burst, clean = found[2].degrade(scene, 1)
+    assert (len(burst), clean.state) == (3, ColorState.MOSAIC)
+    noise = burst[0].pixels - clean.pixels
+    assert np.var(noise) == pytest.approx(np.mean(8e-3 * clean.pixels) + burst[0].sensor.noise[1], rel=0.05)
+    assert merged(burst, method="average").notes["levels"] == "from the file"
+
+
 def test_shown_goes_on_straight_above_white():
     values = torch.tensor([0.0, 0.0031308, 1.0, 1.5, 2.0])
     assert shown(values)[:3].tolist() == pytest.approx([0, 0.04045, 1], abs=1e-4)

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from photonet.camera.sensor import SHOT_LEVELS
 from photonet.color import ColorState
 from photonet.engine.task import Network, Prepared, Runner, Task, Trial
 from photonet.errors import UsageError
@@ -26,7 +27,7 @@ def prepare(photos: Sequence[Photo], options: DenoiseOptions, runner: Runner) ->
 def trials(options: DenoiseTrials, network: Network) -> list[Trial]:
     """The conditions that `photonet eval denoise` measures; networks for mosaics know only RAW."""
     if options.raw or network.expects == ColorState.MOSAIC:
-        return [raw_networks.raw_trial(name, shot, options.told) for name, shot in raw_networks.SHOT_LEVELS.items()]
+        return [raw_networks.raw_trial(name, shot, options.told) for name, shot in SHOT_LEVELS.items()]
     try:
         sigmas = [float(text) for text in options.sigma.split(",") if text.strip()]
     except ValueError:
