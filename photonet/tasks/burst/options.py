@@ -31,6 +31,6 @@ class BurstTrials(Options):
 
     gain: str = Field("1,2,4,8", description="Noise levels of the published protocol, separated by commas.")
     frames: int = Field(8, ge=2, le=32, description="Frames of a burst.")
-    foreign: bool = Field(False, description="The last frame is of another scene.")
+    foreign: bool = Field(False, description="One more frame, of another scene, slips in.")
     raw: bool = Field(False, description="Instead: RAW bursts with the noise of three ISO speeds.")
     gray: bool = Field(False, description="Pictures in gray, as the published figures are.")

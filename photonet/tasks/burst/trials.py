@@ -27,7 +27,7 @@ def protocol_trial(gain: int, frames: int = 8, foreign: bool = False, gray: bool
     Args:
         gain: a level of `GAINS`.
         frames: of the burst.
-        foreign: the last of them is of another scene: this one upside down.
+        foreign: a further frame is of another scene: this one upside down.
         gray: of one channel.
     """
     read, shot = GAINS[gain]
@@ -40,10 +40,8 @@ def protocol_trial(gain: int, frames: int = 8, foreign: bool = False, gray: bool
             clean = clean.mean(2, keepdims=True)
         scene = torch.from_numpy(clean).permute(2, 0, 1)[None]
         burst = []
-        for index, shift in enumerate(draw_shifts(frames, 1, generator)):
-            seen = translated(scene, shift)
-            if foreign and index == frames - 1:
-                seen = seen.flip((-2, -1))
+        views = [translated(scene, shift) for shift in draw_shifts(frames, 1, generator)]
+        for seen in views + [scene.flip((-2, -1))] * foreign:
             light = unprocess.gamma(seen.clamp(0, 1)) * exposure
             burst.append(_photo(add_shot_read(light, noise, generator)))
         return burst, _photo(unprocess.gamma(scene) * exposure)
