@@ -53,9 +53,12 @@ def command(name: str) -> Callable[..., None]:
     ) -> None:
         if record and every > 1:
             raise UsageError("a part of a data set is no score for a card", "--record", "leave --every out")
+        wanted = net
         files, net = checkpoint.choose(task, weights or [], net)
         engine = Engine(task, pick_device(device, precision), files, net=net)
         network = task.networks[net or task.default_network]
+        if record and not network.learned:
+            raise UsageError(f"{net} has no weights, and no card", "--record", "leave it out")
         sources = list_sources(data, pairs, READABLE_SUFFIXES, "--data", merged=task.photos[1] > 1)[::every]
         if pairs is None:
             trials = trials_of(task, flags.options_of(task.trial_options, fields), network)
@@ -66,12 +69,12 @@ def command(name: str) -> Callable[..., None]:
         name_of_set = (data or pairs[1]).name  # type: ignore[index]
 
         def options(changes: Mapping[str, Any]) -> Any:
-            return make_options(task.options, changes)
+            return make_options(task.options, {**(task.pair_options if pairs else {}), **changes})
 
         rows, total = [], (len(trials) or 1) * len(sources)
         seen: set[tuple[str, str]] = set()
         with bars(not as_json) as shown:
-            ways = task.methods if baselines and net is None else {}
+            ways = task.methods if baselines and wanted is None else {}
             others = _elsewhere(engine) if baselines else None
             for row in evaluate(engine, _counted(cases, seen), options, methods, ways, others):
                 rows.append(row)
@@ -120,7 +123,8 @@ def _print(title: str, means: Sequence[Mapping[str, Any]], protocol: str) -> Non
 
 def _record(engine: Engine, dataset: str, means: Sequence[Mapping[str, Any]]) -> None:
     """Put the scores of each network into the card of its weights, in place of older ones of the same conditions."""
-    for name in {mean["method"] for mean in means} & set(engine.task.networks):
+    learned = {name for name, network in engine.task.networks.items() if network.learned}
+    for name in sorted({mean["method"] for mean in means} & learned):
         loaded = engine.loaded(name)
         assert loaded.path is not None
         card, tensors = checkpoint.read_tensors(loaded.path)

@@ -99,6 +99,7 @@ def run_files(
     ready: Callable[[Sequence[Job]], object] = lambda work: None,
     raw_suffix: str = ".tif",
     recursive: bool = False,
+    most: int = 1,
 ) -> None:
     """Do it all; ends with the exit code.
 
@@ -110,6 +111,7 @@ def run_files(
         ready: called once before the first job, so that bad weights are one error, not one for each picture.
         raw_suffix: of the results of RAW files, where nobody says.
         recursive: folders of folders are read without being asked.
+        most: files of a job.
     """
     inputs, told, target = _inputs(files), files.told, files.target
     if "-" in (*inputs, files.output):
@@ -145,6 +147,7 @@ def run_files(
             read=lambda path: read(path, told),
             workers=files.jobs,
             fail_fast=files.fail_fast,
+            most=most,
             progress=lambda done, total: shown.show(*reporter.position(done, total)),
         ):
             reporter.add(outcome)

@@ -50,6 +50,7 @@ def command(name: str) -> Callable[..., None]:
             ready=lambda work: [engine.loaded(name) for name in {_network_of(engine, options, job) for job in work}],
             raw_suffix=task.raw_suffix,
             recursive=task.photos[1] > 1,
+            most=task.photos[1],
         )
 
     return flags.with_flags(body, [*flags.flags_of(task.options), *file_flags()], task.summary)

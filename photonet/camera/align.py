@@ -13,7 +13,10 @@ import numpy as np
 SMALLEST = 24  # pixels of the shorter side: less cannot be aligned
 COARSEST = 120  # pixels of the shorter side where the search begins
 ROUNDS, PRECISION, BLUR = 60, 1e-6, 5  # of each level of the search: most steps, least gain, pixels
+MUCH_BLUR = 15  # pixels, where the search finds nothing for noise
 LEAST_CORRELATION = 0.5  # of two frames of one scene, once aligned
+LEAST_BLURRED = 0.8  # the same of very noisy frames, once blurred; different scenes are too bright at the top alike
+STRONG_BLUR = 6.0  # pixels
 TILE = 16  # pixels
 SMOOTH = 2.0  # pixels, of the blur under which tiles are compared
 CLEARLY = 0.5  # share of a tile's squared difference that its own shift may leave
@@ -146,10 +149,12 @@ def _homography(reference: np.ndarray, frame: np.ndarray) -> tuple[np.ndarray, f
         start = inward @ matrix @ np.linalg.inv(inward)
         if power == steps:
             start[:2, 2] += _phase_shift(small, other)
-        found = _refined(small, other, start, cv2.MOTION_EUCLIDEAN)
-        if found is None:
+        model = cv2.MOTION_EUCLIDEAN
+        found = _refined(small, other, start, model) or _refined(small, other, start, model, blur=MUCH_BLUR)
+        if found is None and power == steps:
             return None
-        matrix, correlation = np.linalg.inv(inward) @ found[0] @ inward, found[1]
+        if found is not None:  # else a coarser level must do
+            matrix, correlation = np.linalg.inv(inward) @ found[0] @ inward, found[1]
     seen = _seen_alike(reference, frame, matrix)
     if seen is not None:  # what moves by itself must not draw all the rest with it
         still = _refined(reference, frame, matrix, cv2.MOTION_EUCLIDEAN, seen)
@@ -159,14 +164,23 @@ def _homography(reference: np.ndarray, frame: np.ndarray) -> tuple[np.ndarray, f
         unlikelier = (1 - correlation**2) / max(1 - freer[1] ** 2, 1e-9)
         if reference.size / 2 * np.log(max(unlikelier, 1e-9)) > CLEAR_GAIN and _plausible(freer[0], reference.shape):
             matrix, correlation = freer
-    return (matrix, correlation) if _plausible(matrix, reference.shape) and correlation >= LEAST_CORRELATION else None
+    alike = correlation >= LEAST_CORRELATION or _correlation_of_blurred(reference, frame, matrix) >= LEAST_BLURRED
+    return (matrix, correlation) if alike and _plausible(matrix, reference.shape) else None
+
+
+def _correlation_of_blurred(reference: np.ndarray, frame: np.ndarray, matrix: np.ndarray) -> float:
+    """Correlation of what is left when even strong noise is blurred away."""
+    smooth = [cv2.GaussianBlur(p, (0, 0), STRONG_BLUR)[::4, ::4].ravel() for p in (reference, _warped(frame, matrix))]
+    return float(np.corrcoef(smooth[0], smooth[1])[0, 1])
 
 
 def _seen_alike(reference: np.ndarray, frame: np.ndarray, matrix: np.ndarray) -> np.ndarray | None:
     """Mask, uint8, of the frame's pixels that show what the reference shows; None where nearly all of them do."""
     height, width = reference.shape
     shape = (max(round(width / TILE), 1), max(round(height / TILE), 1))
-    unlike = _unlike(reference, _tile_errors(reference, _warped(frame, matrix), shape))
+    unlike = _unlike(
+        reference, _tile_errors(reference, _warped(frame, matrix), shape), _visible(matrix, reference, shape)
+    )
     if not SOME_TILES < unlike.mean() < MOST_TILES:
         return None
     alike = cv2.resize((~unlike).astype(np.uint8), (width, height), interpolation=cv2.INTER_NEAREST)
@@ -180,13 +194,18 @@ def _warped(frame: np.ndarray, matrix: np.ndarray) -> np.ndarray:
 
 
 def _refined(
-    reference: np.ndarray, frame: np.ndarray, start: np.ndarray, model: int, mask: np.ndarray | None = None
+    reference: np.ndarray,
+    frame: np.ndarray,
+    start: np.ndarray,
+    model: int,
+    mask: np.ndarray | None = None,
+    blur: int = BLUR,
 ) -> tuple[np.ndarray, float] | None:
     """The best matrix of a kind near another, and its correlation; None where the pictures have nothing in common."""
     begin = (start if model == cv2.MOTION_HOMOGRAPHY else start[:2]).astype(np.float32)
     stop = (cv2.TERM_CRITERIA_EPS | cv2.TERM_CRITERIA_COUNT, ROUNDS, PRECISION)
     try:
-        correlation, better = cv2.findTransformECC(reference, frame, begin, model, stop, mask, BLUR)  # type: ignore[arg-type]
+        correlation, better = cv2.findTransformECC(reference, frame, begin, model, stop, mask, blur)  # type: ignore[arg-type]
     except cv2.error:
         return None
     matrix = np.eye(3)
@@ -223,7 +242,7 @@ def _offsets(reference: np.ndarray, frame: np.ndarray, matrix: np.ndarray) -> tu
     plain, own = (_tile_errors(reference, other, shape) for other in (aligned, moved))
     better = (np.abs(tiles).max(2) <= MOST_OFFSET) & (own < CLEARLY * plain)
     left = np.where(better, own, plain)
-    return tiles * better[..., None], float(_unlike(reference, left).mean())
+    return tiles * better[..., None], float(_unlike(reference, left, _visible(matrix, reference, shape)).mean())
 
 
 def _flow(reference: np.ndarray, frame: np.ndarray) -> np.ndarray:
@@ -234,15 +253,22 @@ def _flow(reference: np.ndarray, frame: np.ndarray) -> np.ndarray:
     return np.asarray(search.calc(reference, frame, None))  # type: ignore[call-overload]
 
 
-def _unlike(reference: np.ndarray, errors: np.ndarray) -> np.ndarray:
-    """Tiles whose squared difference neither noise explains nor a shift by a pixel, h w bool."""
+def _visible(matrix: np.ndarray, reference: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
+    """Tiles that the frame shows all of, h w bool."""
+    flags = cv2.INTER_NEAREST | cv2.WARP_INVERSE_MAP
+    shown = cv2.warpPerspective(np.ones_like(reference), matrix, reference.shape[::-1], flags=flags)
+    return np.asarray(_by_tile(shown, shape) > 0.999)
+
+
+def _unlike(reference: np.ndarray, errors: np.ndarray, visible: np.ndarray) -> np.ndarray:
+    """Visible tiles whose squared difference neither noise explains nor a shift by a pixel, h w bool."""
     smooth = cv2.GaussianBlur(reference, (0, 0), SMOOTH)
     slope = (
         cv2.Sobel(smooth, cv2.CV_32F, 1, 0, scale=1 / 8) ** 2 + cv2.Sobel(smooth, cv2.CV_32F, 0, 1, scale=1 / 8) ** 2
     )
     low, high = np.percentile(reference[::4, ::4], (0.5, 99.5))
     noise = max(float(np.median(errors)), INVISIBLE * float(high - low) ** 2)
-    result: np.ndarray = errors > UNLIKE * noise + _by_tile(slope, errors.shape[::-1])
+    result: np.ndarray = visible & (errors > UNLIKE * noise + _by_tile(slope, errors.shape[::-1]))
     return result
 
 

@@ -120,9 +120,11 @@ def _line(means: Tensor, variances: Tensor, errors: Tensor, cells: int) -> Noise
 PATCH = 24  # pixels per side of what two frames are compared in
 FLAT_PATCHES = 0.3  # of the patches of one brightness
 PATCH_BINS = 12  # of brightness
+FEWEST_PATCHES = 4
+BRIGHTEST_PATCH = 0.99  # value of a patch at most
 
 
-def noise_between(first: Tensor, second: Tensor) -> tuple[Tensor, Tensor]:
+def noise_between(first: Tensor, second: Tensor) -> tuple[Tensor, Tensor] | None:
     """Brightness and noise variance of the flattest of the patches that two frames show alike.
 
     What the frames differ by is noise, twice; what is left of misalignment is least where there is no texture.
@@ -131,8 +133,13 @@ def noise_between(first: Tensor, second: Tensor) -> tuple[Tensor, Tensor]:
         first, second: T C PATCH PATCH, patches aligned to the nearest pixel.
 
     Returns:
-        Means and variances of one frame, from dark to bright.
+        Means and variances of one frame, from dark to bright; None where too many patches are clipped.
     """
+    lowest, highest = torch.minimum(first, second).amin((1, 2, 3)), torch.maximum(first, second).amax((1, 2, 3))
+    usable = (highest < BRIGHTEST_PATCH) & (lowest != 0)  # clipping eats the noise
+    if usable.sum() < FEWEST_PATCHES:
+        return None
+    first, second = first[usable], second[usable]
     difference, mean = second - first, (first + second) / 2
     noise = difference.var((-2, -1)).mean(1) / 2
     # half the noise is in the mean, too: choosing by both would choose the patches that camera processing left less

@@ -1,6 +1,7 @@
 """Many pictures: the next is read and the last is written while one is computed; a broken file stops no other."""
 
 import os
+import sys
 import traceback
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -80,6 +81,7 @@ def run_batch(
     read: Callable[[Path], Photo] = read_photo,
     workers: int = 1,
     fail_fast: bool = False,
+    most: int = sys.maxsize,
     progress: Progress = lambda done, total: None,
 ) -> Iterator[Outcome]:
     """Outcomes in the order of the jobs, each as soon as its file is written.
@@ -91,13 +93,14 @@ def run_batch(
         read: opens a file.
         workers: threads that read, and threads that write, ahead of and behind the computation.
         fail_fast: end after the first error.
+        most: files of a job; those of a larger one are not read.
         progress: of the picture that is being computed.
     """
     waiting, reading, writing = deque(jobs), deque[tuple[Job, Future | Outcome]](), deque[Future]()
 
     def read_next() -> None:
         job = waiting.popleft()
-        reading.append((job, _settled(job, output) or readers.submit(_read, job, read)))
+        reading.append((job, _settled(job, output, most) or readers.submit(_read, job, read)))
 
     with ThreadPoolExecutor(workers) as readers, ThreadPoolExecutor(workers) as writers:
         try:
@@ -106,7 +109,7 @@ def run_batch(
                     read_next()
                 if reading:
                     job, photos = reading.popleft()
-                    if waiting:  # read the next one while this one is computed
+                    if waiting and len(waiting[0].inputs) == 1:  # read it while this one is computed; bursts are large
                         read_next()
                     if isinstance(photos, Outcome):
                         writing.append(_finished(photos))
@@ -149,8 +152,11 @@ def explained(error: BaseException, where: object = "") -> BaseException:
     return result
 
 
-def _settled(job: Job, output: Output) -> Outcome | None:
-    """What becomes of a job whose output is there already; None where there is something to do."""
+def _settled(job: Job, output: Output, most: int) -> Outcome | None:
+    """What becomes of a job that is too large, or whose output is there; None where there is something to do."""
+    if len(job.inputs) > most:
+        what = f"at most {most} pictures become one, not {len(job.inputs)}"
+        return Outcome(job, "failed", error=UsageError(what, job.inputs[0].parent))
     if output.overwrite or not os.path.lexists(job.output):
         return None
     if output.skip_existing:

@@ -29,6 +29,13 @@ def _above_zero(pair: tuple[float, float]) -> tuple[float, float]:
     return pair
 
 
+def _counts(pair: tuple[int, int]) -> tuple[int, int]:
+    if not 1 <= pair[0] <= pair[1]:
+        raise ValueError(f"{pair[0]} to {pair[1]} is no range of counts: write the fewest, at least 1, first")
+    return pair
+
+
+Counts = Annotated[tuple[int, int], AfterValidator(_counts)]  # (fewest, most)
 Range = Annotated[tuple[float, float], AfterValidator(_in_order)]  # (lowest, highest)
 RangeFromZero = Annotated[Range, AfterValidator(_from_zero)]
 RangeAboveZero = Annotated[Range, AfterValidator(_above_zero)]  # of what is drawn by its logarithm

@@ -254,6 +254,7 @@ class Task:
         trials: trial options, network → conditions to score under; without, its own training pair is one.
         raw_suffix: of the results of RAW files, where nobody says.
         blends: whether a mixture of input and result means anything, as --strength makes it.
+        pair_options: of runs that pairs of the user's own are scored with.
         baselines: name → classical method on the same degraded pixels.
         methods: name → options that make the task work in another way, to be scored beside it.
         judge: notes of a run, degraded and clean picture → further figures, averaged over the pictures.
@@ -274,6 +275,7 @@ class Task:
     trials: Callable[[Any, Network], list[Trial]] | None = None
     raw_suffix: str = ".tif"
     blends: bool = True
+    pair_options: Mapping[str, Any] = field(default_factory=dict)
     baselines: Callable[[], Mapping[str, Baseline]] = dict
     methods: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     judge: Judge = lambda notes, degraded, clean: {}

@@ -79,13 +79,15 @@ class KernelPrediction(nn.Module):
         last = scales[1] * (self.tail.kernel_size[0] // 2 + 1)  # the tail, and its magnification
         return encoders + decoders + last  # more than the kernels' own reach
 
-    def forward(self, frames: Tensor, noise_map: Tensor) -> Tensor:
-        """The clean reference.
+    def forward(self, frames: Tensor, noise_map: Tensor, apart: bool = False) -> Tensor:
+        """The clean reference; or, apart, what `filtered` makes of the first frames, as many as are looked at together.
 
         Args:
             frames: B N·channels H W, linear, aligned, the reference first.
             noise_map: B 1 H W, standard deviation of the noise of the reference.
         """
+        if apart:
+            return self.filtered(frames[:, : self.frames * self.channels], noise_map)
         reference, *others = frames.split(self.channels, 1)
         groups = -(-len(others) // (self.frames - 1)) or 1
         total: Tensor | float = 0.0

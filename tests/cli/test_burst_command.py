@@ -66,6 +66,14 @@ def test_bad_bursts(photonet: Command, tmp_path: Path):
     assert not (tmp_path / "out.png").exists()
 
 
+def test_too_many_files_are_not_read(photonet: Command, tmp_path: Path):
+    folder = tmp_path / "in"
+    folder.mkdir()
+    for number in range(33):
+        (folder / f"{number}.png").write_bytes(b"no picture")
+    refused(photonet("burst", folder, "-o", tmp_path / "out.png", *AVERAGE), 2, "at most 32 pictures", "not 33")
+
+
 def test_no_weights_are_needed_for_classical_methods(photonet: Command, no_weights: None, tmp_path: Path):
     good = frames(tmp_path / "in")
     assert photonet("burst", *good, "-o", tmp_path / "out.png", "--method", "hdrplus").code == 0

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from torch import Generator
 
 from photonet.camera.align import sampled
@@ -66,6 +67,13 @@ def merged(photos: list[Photo], **changes: object) -> Result:
     return engine.run(photos, options(**{"reference": "0", **changes}))
 
 
+def exif_of(model: str) -> bytes:
+    """An EXIF block that names a camera."""
+    exif = Image.Exif()
+    exif[0x0110] = model
+    return exif.tobytes().removeprefix(b"Exif\0\0")
+
+
 def rms(photo: Photo, clean: np.ndarray) -> float:
     inner = slice(8, -8)
     return float(np.sqrt(np.mean(np.square(photo.pixels[inner, inner] - clean[inner, inner]))))
@@ -83,7 +91,7 @@ def test_classical_merges_reduce_noise(scene: np.ndarray, method: str, state: Co
 
 def test_noise_of_display_frames_is_measured(scene: np.ndarray):
     notes = merged(burst_of(scene, 0.03), method="average").notes
-    assert notes["levels"] == "measured"
+    assert notes["levels"] == "estimated"
     assert notes["noise"] == pytest.approx(0.03 * 255, rel=0.2)
     assert merged(burst_of(scene), method="average", sigma=7).notes["noise"] == 7
 
@@ -101,8 +109,34 @@ def test_a_frame_of_another_scene_is_left_out(scene: np.ndarray):
     assert result.notes["frames"] == 4
     assert any("other.png" in note and "left out" in note for note in result.photo.meta.notes)
     assert rms(result.photo, seen(scene, SHIFTS[0])) < 0.015
-    with pytest.raises(InputError, match="no other frame"):
+    with pytest.raises(InputError, match="no other frame goes with it: other"):
         merged([photos[0], photos[2]], method="average")
+
+
+def test_brighter_and_darker_frames_are_left_out(scene: np.ndarray):
+    for state in (ColorState.SRGB, ColorState.LINEAR):
+        photos = burst_of(scene, state=state)
+        photos[2] = photos[2].with_pixels(photos[2].pixels * 0.6)
+        result = merged(photos, method="average")
+        assert result.notes["frames"] == 3
+        assert any("2.png is brighter or darker" in note for note in result.photo.meta.notes)
+
+
+def test_clipped_parts_tell_nothing_of_the_noise(scene: np.ndarray):
+    photos = burst_of(scene, 0.03)
+    for photo in photos:
+        photo.pixels[:90] = 1
+        photo.pixels[90:120] = 0
+    assert merged(photos, method="average").notes["noise"] == pytest.approx(0.03 * 255, rel=0.25)
+
+
+@pytest.mark.parametrize(("gain", "gray"), [(4, True), (8, False), (8, True)])
+def test_dark_and_noisy_bursts_are_aligned(scene: np.ndarray, gain: int, gray: bool):
+    """The darkest exposure of the protocol."""
+    trial = protocol_trial(gain, 4, gray=gray, exposures=(0.1, 0.1))
+    burst, _ = trial.degrade(scene, 1)
+    assert isinstance(burst, list)
+    assert merged(burst, **trial.options, method="average").notes["frames"] == 4
 
 
 def test_what_a_frame_does_not_show_is_the_references(scene: np.ndarray):
@@ -157,6 +191,11 @@ def test_the_reference(scene: np.ndarray):
     assert arrange([blurred, *photos[1:]], options())[0] is not blurred
     assert arrange(photos, options(reference="2"))[0] is photos[2]
     assert arrange(photos, options(reference="some/folder/3.png"))[0] is photos[3]
+    same = [replace(p, meta=Metadata(source=Path(f"{k}/0.png"))) for k, p in enumerate(photos)]
+    assert arrange(same, options(reference="2/0.png"))[0] is same[2]
+    for unclear in ("0.png", "²"):
+        with pytest.raises(UsageError, match="--reference"):
+            arrange(same, options(reference=unclear))
     assert arrange(photos, options(reference="2"))[1:] == [photos[0], photos[1], photos[3]]
     with pytest.raises(UsageError, match="--reference"):
         arrange(photos, options(reference="4"))
@@ -175,6 +214,9 @@ def test_frames_that_are_not_alike(scene: np.ndarray):
     for other in (smaller, gray):
         with pytest.raises(InputError, match=r"1[.]png"):
             arrange([photos[0], other], options())
+    other = replace(photos[1], meta=replace(photos[1].meta, exif=exif_of("B")))
+    with pytest.raises(InputError, match=r"1[.]png.*of a B, and 0[.]png of a A"):
+        arrange([replace(photos[0], meta=replace(photos[0].meta, exif=exif_of("A"))), other], options())
     mosaics = [Photo(scene[..., :1], ColorState.MOSAIC, sensor=replace(SENSOR, cfa=BAYER[p])) for p in ("RGGB", "BGGR")]
     with pytest.raises(InputError, match="filter array"):
         arrange(mosaics, options())
@@ -183,8 +225,11 @@ def test_frames_that_are_not_alike(scene: np.ndarray):
 def test_choice_of_the_network(scene: np.ndarray):
     color, gray = Photo(scene), Photo(scene[..., :1])
     raw = Photo(scene[..., :1], ColorState.MOSAIC, sensor=SENSOR)
-    found = [choose([photo], options(method=method)) for photo in (color, gray, raw) for method in ("fusion", "kpn")]
-    assert found == ["fusion", "kpn-small-color", "fusion", "kpn-small-gray", "raw-fusion", "kpn-small-color"]
+    found = [choose([photo], options(method=method)) for photo in (color, gray) for method in ("fusion", "kpn")]
+    assert found == ["fusion", "kpn-small-color", "fusion", "kpn-small-gray"]
+    assert choose([raw], options()) == "raw-fusion"
+    with pytest.raises(UsageError, match="--method"):
+        choose([raw], options(method="kpn"))
 
 
 def test_map_is_the_deviation_of_the_noise():
@@ -271,7 +316,8 @@ def test_annealed_loss_of_single_frames_fades(scene: np.ndarray):
     alone = [(loss["loss"] - loss["together"]).item() for loss in losses]
     assert alone[0] > 100 * 0.05
     assert alone[1] == pytest.approx(alone[0] * np.exp(-9), rel=0.05)
-    assert losses[0]["mass"].item() == pytest.approx(1 / 8, rel=0.5)  # nothing is preferred before training
+    masses = [losses[0][f"mass_{frame}"].item() for frame in range(8)]
+    assert masses == pytest.approx([1 / 8] * 8, rel=0.5)  # none is preferred before training
 
 
 def test_training_on_bursts_of_the_users_own(scene: np.ndarray, tmp_path: Path):

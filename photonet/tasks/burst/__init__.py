@@ -110,6 +110,7 @@ TASK = Task(
     prepare=prepare,
     trial_options=BurstTrials,
     trials=trials,
+    pair_options={"reference": "0"},
     methods={name: {"method": name} for name in ("average", "hdrplus", "kpn")},
     raw_suffix=".dng",
     protocol="Mildenhall et al.: linear bursts with shifts of 2 px and the Poisson rule, told noise; PSNR after the "

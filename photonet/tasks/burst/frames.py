@@ -1,6 +1,7 @@
 """The frames of a burst, aligned with their reference."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -11,11 +12,15 @@ from photonet.camera.mosaic import bayer_phase
 from photonet.color import ColorState
 from photonet.engine.task import Window
 from photonet.errors import InputError, UsageError
+from photonet.io import camera_model
 from photonet.photo import Photo
 from photonet.tasks.burst.options import BurstOptions
 
 CANDIDATES = 3  # frames at the beginning that may become the reference
 LARGEST_VIEW = 3_500_000  # pixels that are compared for alignment
+MOST_GAIN = 1.15  # between frames of one exposure, lamps and clouds considered; in display values, too
+DARK = 0.01  # of white: brightness that makes no difference
+SPARSE = 7  # rows and columns: odd, so that it sees all colors of a mosaic
 SMOOTH = 1.5  # pixels: noise is not sharpness
 
 
@@ -33,6 +38,9 @@ def arrange(photos: Sequence[Photo], options: BurstOptions) -> list[Photo]:
     """
     check_alike(photos)
     chosen = _chosen(photos, options.reference)
+    sensor = photos[chosen].sensor
+    if sensor is not None:  # white balance and the like of one frame for all
+        photos = [replace(photo, sensor=sensor) for photo in photos]
     return [photos[chosen], *photos[:chosen], *photos[chosen + 1 :]]
 
 
@@ -40,8 +48,10 @@ def check_alike(photos: Sequence[Photo]) -> None:
     """Refuse frames of different sizes or cameras.
 
     Raises:
-        InputError: a frame is not of the camera or the size of the first.
+        InputError: a frame is not of the camera or the size of the first; there is only one.
     """
+    if len(photos) == 1:
+        raise InputError("is the only frame", photos[0].meta.source or "", "a burst has two or more")
     for number, photo in enumerate(photos):
         _compare(photos[0], photo, number)
 
@@ -49,6 +59,9 @@ def check_alike(photos: Sequence[Photo]) -> None:
 def _compare(first: Photo, photo: Photo, number: int) -> None:
     where, other = photo.meta.source or named(photo, number), named(first, 0)
     sizes = [f"{p.width}×{p.height}" for p in (photo, first)]
+    cameras = [camera_model(p.meta.exif) for p in (photo, first)]
+    if all(cameras) and cameras[0] != cameras[1]:
+        raise InputError(f"is of a {cameras[0]}, and {other} of a {cameras[1]}", where, "a burst is of one camera")
     if sizes[0] != sizes[1]:
         raise InputError(f"is {sizes[0]}, and {other} is {sizes[1]}", where, "the frames of a burst have one size")
     if photo.state != first.state or photo.pixels.shape[2] != first.pixels.shape[2]:
@@ -61,10 +74,13 @@ def _compare(first: Photo, photo: Photo, number: int) -> None:
 def _chosen(photos: Sequence[Photo], reference: str) -> int:
     if reference == "auto":
         return int(np.argmax([_sharpness(view(photo)[0]) for photo in photos[:CANDIDATES]]))
-    if reference.isdigit() and int(reference) < len(photos):
+    if reference.isdecimal() and int(reference) < len(photos):
         return int(reference)
-    names = [named(photo, number) for number, photo in enumerate(photos)]
-    if Path(reference).name in names:
+    paths = [photo.meta.source for photo in photos]
+    names = [path and path.name for path in paths]
+    if paths.count(Path(reference)) == 1:
+        return paths.index(Path(reference))
+    if names.count(Path(reference).name) == 1:
         return names.index(Path(reference).name)
     raise UsageError(
         f"{reference!r} is no frame of this burst", "--reference", f"a number below {len(photos)}, or a file name"
@@ -137,20 +153,28 @@ def stacked(photos: Sequence[Photo]) -> np.ndarray:
 
 
 def align(photos: Sequence[Photo]) -> tuple[list[Frame], list[str]]:
-    """The other frames aligned with the first; and the names of those that cannot be.
+    """The other frames aligned with the first; and of those that are left out, why.
 
     Raises:
         InputError: none can be.
     """
     reference, factor = view(photos[0])
+    brightness = _brightness(photos[0])
     found, lost = [], []
     for number, photo in enumerate(photos[1:], 1):
+        if not 1 / MOST_GAIN < (_brightness(photo) + DARK) / (brightness + DARK) < MOST_GAIN:
+            lost.append(f"{named(photo, number)} is brighter or darker")
+            continue
         motion = find_motion(reference, view(photo)[0], factor)
         if motion is None:
-            lost.append(named(photo, number))
+            lost.append(f"{named(photo, number)} shows something else, or cannot be aligned")
         else:
             found.append(Frame(photo, number, motion))
     if not found:
         where = photos[0].meta.source or named(photos[0], 0)
-        raise InputError("no other frame can be aligned with it", where, "do they show one scene?")
+        raise InputError(f"no other frame goes with it: {'; '.join(lost)}", where, "take frames of one scene")
     return found, lost
+
+
+def _brightness(photo: Photo) -> float:
+    return float(photo.pixels[::SPARSE, ::SPARSE].mean(dtype=np.float64)) / photo.full_scale

@@ -3,6 +3,7 @@
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from photonet.color import ColorState
@@ -11,24 +12,27 @@ from photonet.engine.task import Network, Tiling
 from photonet.nets.kpn import KernelPrediction
 from photonet.tasks.burst.training import ANNEALED, BORDER, FADING, BurstTraining, linear_pair, score_with, shown
 
+LOGGED = 8  # frames whose part in the result is logged
+
 
 def published_loss(net: nn.Module, batch: Batch, progress: float) -> dict[str, Tensor]:
     """Squared error of values and absolute error of gradients; at first also of each frame alone.
 
     Source: Mildenhall et al., CVPR 2018, equations 8 to 10. The annealing follows the training's length, and is over by
-    half of it. `mass` is what the reference's kernels add up to: 1 where all has collapsed onto it.
+    half of it. `mass_0` and so on are what each frame adds to the result, the reference first: 1 and 0 where all has
+    collapsed onto it.
     """
     target = batch["target"]
-    frames = batch["input"][:, : net.frames * net.channels]  # type: ignore[operator]
-    single = net.filtered(frames, batch["noise_map"]).float()  # type: ignore[operator]
+    single = net(batch["input"], batch["noise_map"], apart=True).float()
     exposure = batch["exposure"].view(-1, 1, 1, 1)
     truth = _inner(target / exposure)
     together = _basic(_inner(single.mean(1) / exposure), truth)
     alone = sum(_basic(_inner(one / exposure), truth) for one in single.unbind(1))
     weight = ANNEALED * torch.exp(torch.tensor(-FADING * progress)).item()
     with torch.no_grad():
-        mass = single[:, 0].mean() / single.sum(1).mean()
-    return {"loss": together + weight * alone, "together": together, "mass": mass}
+        shares = F.pad(single.mean((0, 2, 3, 4)) / (target.mean() * single.shape[1]), (0, LOGGED - single.shape[1]))
+    masses = {f"mass_{frame}": share for frame, share in enumerate(shares)}
+    return {"loss": together + weight * alone, "together": together, **masses}
 
 
 def _inner(values: Tensor) -> Tensor:

@@ -6,9 +6,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from photonet.camera.estimate import PATCH, NoiseFit, estimate_shot_read, noise_between, shot_read_of
-from photonet.camera.sensor import LEAST_VARIANCE, ShotRead, read_at
+from photonet.camera.estimate import PATCH, noise_between, shot_read_of
+from photonet.camera.sensor import ShotRead
 from photonet.color import ColorState, transfer
+from photonet.engine.noise import completed, of_floats, sensor_noise
 from photonet.errors import UsageError
 from photonet.photo import Photo
 from photonet.tasks.burst.frames import Frame
@@ -16,7 +17,6 @@ from photonet.tasks.burst.options import BurstOptions
 
 MOST_PATCHES = 900
 COMPARED = 3  # frames with the reference
-MOST_SITES = 8_000_000  # of a mosaic that its noise is estimated from
 
 
 def shot_read(photo: Photo, frames: Sequence[Frame], state: ColorState, options: BurstOptions) -> tuple[ShotRead, str]:
@@ -31,19 +31,13 @@ def shot_read(photo: Photo, frames: Sequence[Frame], state: ColorState, options:
         UsageError: --sigma is given.
     """
     if options.sigma != "auto":
-        raise UsageError("the noise of a linear picture is no single level", "--sigma", "tell --noise SHOT,READ")
-    if options.noise != "auto":
-        return _of_floats(*options.noise), "told"
-    if state == ColorState.MOSAIC and photo.sensor is not None:
-        if photo.sensor.noise is not None:
-            return _of_floats(*photo.sensor.noise), "from the file"
-        fit = _of_mosaic(photo)
-    else:
-        fit = _between(photo, frames, state)
-    if fit is None:
-        return _of_floats(0.0, 0.0), "unknown"
-    usual = read_at(torch.tensor(max(fit.shot, LEAST_VARIANCE))).item()
-    return _of_floats(fit.shot, fit.read if fit.read_is_sure else max(fit.read, usual)), "measured"
+        what = "the noise of RAW and linear pictures, and of all that kpn takes, is no single level"
+        raise UsageError(what, "--sigma", "tell --noise SHOT,READ, or leave it out")
+    known = sensor_noise(photo, options.noise)
+    if known is None:
+        found = _between(photo, frames, state)
+        known = found and completed(shot_read_of(*found))
+    return known or (of_floats(0.0, 0.0), "unknown")
 
 
 def level(photo: Photo, frames: Sequence[Frame], options: BurstOptions) -> tuple[float, str]:
@@ -53,30 +47,16 @@ def level(photo: Photo, frames: Sequence[Frame], options: BurstOptions) -> tuple
         UsageError: --noise is given.
     """
     if options.noise != "auto":
-        raise UsageError("shot and read noise are of RAW and linear pictures", "--noise", "tell --sigma instead")
+        raise UsageError("shot and read noise are of Bayer RAW and linear pictures", "--noise", "tell --sigma instead")
     if options.sigma != "auto":
         return float(options.sigma) / 255, "told"
-    patches = _patches(photo, frames, ColorState.SRGB)
-    if patches is None:
-        return 0.0, "unknown"
-    return float(noise_between(*patches)[1].mean().sqrt()), "measured"
+    found = _between(photo, frames, ColorState.SRGB)
+    return (0.0, "unknown") if found is None else (float(found[1].mean().sqrt()), "estimated")
 
 
-def _of_floats(shot: float, read: float) -> ShotRead:
-    return ShotRead(torch.tensor([shot]), torch.tensor([read]))
-
-
-def _of_mosaic(photo: Photo) -> NoiseFit | None:
-    assert photo.sensor is not None
-    rows = max(MOST_SITES // photo.width, 1)
-    top = max((photo.height - rows) // 2, 0) // 48 * 48
-    sites = photo.pixels[top : top + rows, :, 0].astype(np.float32) / photo.full_scale
-    return estimate_shot_read(torch.from_numpy(sites), len(photo.sensor.cfa))
-
-
-def _between(photo: Photo, frames: Sequence[Frame], state: ColorState) -> NoiseFit | None:
+def _between(photo: Photo, frames: Sequence[Frame], state: ColorState) -> tuple[Tensor, Tensor] | None:
     patches = _patches(photo, frames, state)
-    return None if patches is None else shot_read_of(*noise_between(*patches))
+    return None if patches is None else noise_between(*patches)
 
 
 def _patches(photo: Photo, frames: Sequence[Frame], state: ColorState) -> tuple[Tensor, Tensor] | None:

@@ -27,8 +27,10 @@ LEAST_LEVEL = 0.2 / 255  # of display values: less is rounding
 def choose(photos: Sequence[Photo], options: BurstOptions) -> str:
     """The network of a method for what the frames are: mosaics, gray, or color."""
     photo = photos[0]
+    if options.method == "kpn" and photo.sensor is not None:
+        raise UsageError("kpn is for developed pictures", "--method", "take another for RAW, or develop it before")
     bayer = photo.state == ColorState.MOSAIC and photo.sensor is not None and bayer_phase(photo.sensor.cfa) is not None
-    if options.method == "kpn" and photo.pixels.shape[2] == 1 and photo.state != ColorState.MOSAIC:
+    if options.method == "kpn" and photo.pixels.shape[2] == 1:
         return "kpn-small-gray"
     return usual(bayer, options)
 
@@ -56,7 +58,7 @@ def prepare(photos: Sequence[Photo], options: BurstOptions, runner: Runner, netw
     notes = {"reference": named(reference, 0), "frames": 1 + len(frames), **_report(frames)}
 
     def complete(result: Photo) -> Photo:
-        warnings = tuple(f"{name} shows something else, or cannot be aligned, and is left out" for name in lost)
+        warnings = tuple(f"{why}, and is left out" for why in lost)
         return replace(result, meta=replace(result.meta, notes=(*result.meta.notes, *warnings)))
 
     if state == ColorState.SRGB:

@@ -17,7 +17,7 @@ from photonet.camera.unprocess import draw_camera
 from photonet.color import srgb_encode
 from photonet.engine.data import Batch, Example, Source, as_expected, read_pictures
 from photonet.engine.develop import displayed
-from photonet.engine.options import RangeAboveZero, RangeFromZero
+from photonet.engine.options import Counts, RangeAboveZero, RangeFromZero
 from photonet.engine.task import Network, Options, decibels, rms_error
 from photonet.io import read
 from photonet.tasks.burst.frames import stacked
@@ -25,6 +25,7 @@ from photonet.tasks.burst.frames import stacked
 BORDER = 8  # pixels that the published protocol leaves out
 WHITE_SLOPE = 1.055 / 2.4  # of the sRGB curve at white, where the protocol goes on straight
 RGGB = BAYER["RGGB"]
+OWN_FRAMES = 8  # of a burst of the user's own
 ANNEALED, FADING = 100.0, 18.0  # weight of single frames' losses, and how fast it falls: to 1e-2 in half of a training
 
 
@@ -46,7 +47,7 @@ class BurstTraining(Options):
         told_error: standard deviation of the logarithm of the noise that the network is told, against the true one.
     """
 
-    frames: tuple[int, int] = (8, 8)
+    frames: Counts = (8, 8)
     shift: float = Field(2.0, ge=0)
     aligned: bool = False
     missed: float = Field(0.2, ge=0)
@@ -71,7 +72,7 @@ class FusionTraining(BurstTraining):
         gray: share of batches turned to gray.
     """
 
-    frames: tuple[int, int] = (1, 8)
+    frames: Counts = (1, 8)
     aligned: bool = True
     moving: float = Field(0.2, ge=0, le=1)
     foreign: float = Field(0.04, ge=0, le=1)
@@ -94,7 +95,7 @@ class RawFusionTraining(BurstTraining):
         halved: share of batches whose photos are halved in size first, which hides their own noise and compression.
     """
 
-    frames: tuple[int, int] = (1, 8)
+    frames: Counts = (1, 8)
     aligned: bool = True
     moving: float = Field(0.2, ge=0, le=1)
     foreign: float = Field(0.04, ge=0, le=1)
@@ -131,7 +132,7 @@ def burst(
         if options.moving:
             seen = with_passers_by(seen, options.moving, generator)
         foreign = (uniform(count, 0, 1, generator) < options.foreign).view(-1, 1, 1, 1)
-        seen = torch.where(foreign, seen.roll(1, 0), seen)
+        seen = torch.where(foreign, seen.roll(1, 0).flip(-1), seen)
         frame = record(seen)
         if options.aligned:
             frame = _resampled(frame, -part, fold)
@@ -146,12 +147,14 @@ def _resampled(frame: Tensor, shifts: Tensor, fold: int) -> Tensor:
 
 
 def _cut(frame: Tensor, reference: Tensor, share: float, generator: Generator) -> Tensor:
-    """Of some frames a band along one side is the reference's."""
-    chosen = uniform(1, 0, 1, generator) < share
-    if not chosen:
-        return frame
-    band = int(torch.randint(1, frame.shape[-1] // 3, (1,), generator=generator, device=generator.device))
-    return torch.cat([reference[..., :band], frame[..., band:]], -1)
+    """Of this share of the frames a band along one side is the reference's."""
+    count, _, height, width = frame.shape
+    band, side, chosen = (uniform(count, 0, 1, generator).view(-1, 1, 1, 1) for _ in range(3))
+    across = torch.linspace(0, 1, width, device=frame.device).expand(1, 1, height, width)
+    down = torch.linspace(0, 1, height, device=frame.device)[:, None].expand(1, 1, height, width)
+    place = torch.where(side < 0.5, across, down)
+    place = torch.where((side * 4).floor() % 2 == 0, place, 1 - place)
+    return torch.where((place < band / 3) & (chosen < share), reference, frame)
 
 
 def linear_pair(batch: Batch, generator: Generator, options: BurstTraining) -> Batch:
@@ -195,7 +198,7 @@ def _told(noise: ShotRead, error: float, generator: Generator) -> ShotRead:
 def sample(source: Source, network: Network) -> Example:
     """A clean picture (`target`), or a burst (`input`, its frames aligned with the first) and its target.
 
-    Every burst gets as many frames as the longest that is trained; in place of missing ones stands the first.
+    Every burst gets `OWN_FRAMES`; in place of missing ones stands the first.
 
     Raises:
         InputError: the frames are not alike, or show different scenes.
@@ -203,10 +206,10 @@ def sample(source: Source, network: Network) -> Example:
     if len(source.files) == 1:
         return read_pictures(source, network)
     *frames, target = (displayed(read(file)) for file in source.files)
-    most = network.training().frames[1]  # type: ignore[attr-defined]
-    stack = stacked(frames[:most]).clip(0, frames[0].full_scale) / frames[0].full_scale
-    missing = most - stack.shape[2] // target.pixels.shape[2]
-    stack = np.concatenate([stack, *[stack[..., : target.pixels.shape[2]]] * missing], 2)
+    frames = [frame.with_pixels(as_expected(frame, network)) for frame in frames[:OWN_FRAMES]]
+    stack = stacked(frames).clip(0, frames[0].full_scale) / frames[0].full_scale
+    missing = OWN_FRAMES - stack.shape[2] // network.channels
+    stack = np.concatenate([stack, *[stack[..., : network.channels]] * missing], 2)
     return {"input": np.rint(stack * 65535).astype(np.uint16), "target": as_expected(target, network)}
 
 

@@ -18,10 +18,16 @@ from photonet.tasks.burst.training import BORDER, RGGB, shown
 
 # gain: logarithms of the standard deviation of read noise, and of the variance of shot noise
 GAINS = {1: (-2.2, -2.6), 2: (-1.8, -2.2), 4: (-1.44, -1.8), 8: (-1.07, -1.5)}
-DARKEST = 0.1  # least share of the white level that a picture fills
+EXPOSURES = (0.1, 1.0)  # least and largest share of the white level that a picture fills
 
 
-def protocol_trial(gain: int, frames: int = 8, foreign: bool = False, gray: bool = False) -> Trial:
+def protocol_trial(
+    gain: int,
+    frames: int = 8,
+    foreign: bool = False,
+    gray: bool = False,
+    exposures: tuple[float, float] = EXPOSURES,
+) -> Trial:
     """A linear burst with told noise; torch seed = number of the picture.
 
     Args:
@@ -29,13 +35,14 @@ def protocol_trial(gain: int, frames: int = 8, foreign: bool = False, gray: bool
         frames: of the burst.
         foreign: a further frame is of another scene: this one upside down.
         gray: of one channel.
+        exposures: as `EXPOSURES`; the exposure is the first that is drawn for a picture.
     """
     read, shot = GAINS[gain]
     noise = ShotRead(torch.tensor([10**shot]), torch.tensor([10 ** (2 * read)]))
 
     def degrade(clean: np.ndarray, number: int) -> tuple[list[Photo], Photo]:
         generator = torch.Generator().manual_seed(number)
-        exposure = _exposure(generator)
+        exposure = log_uniform(1, *exposures, generator)
         if gray:
             clean = clean.mean(2, keepdims=True)
         scene = torch.from_numpy(clean).permute(2, 0, 1)[None]
@@ -47,7 +54,7 @@ def protocol_trial(gain: int, frames: int = 8, foreign: bool = False, gray: bool
         return burst, _photo(unprocess.gamma(scene) * exposure)
 
     def view(photo: Photo, number: int) -> np.ndarray:
-        exposure = _exposure(torch.Generator().manual_seed(number))
+        exposure = log_uniform(1, *exposures, torch.Generator().manual_seed(number))
         inner = photo.pixels[BORDER:-BORDER, BORDER:-BORDER]
         return shown(torch.from_numpy(inner) / exposure).numpy()
 
@@ -87,11 +94,6 @@ def raw_trial(name: str, shot: float, frames: int) -> Trial:
         return noisy, truth
 
     return Trial(f"{name} ISO, shot {shot:g}, {frames} frames", degrade, {"reference": "0"}, elsewhere={"denoise": {}})
-
-
-def _exposure(generator: torch.Generator) -> torch.Tensor:
-    """The share of the white level that the picture fills: the first that is drawn for it."""
-    return log_uniform(1, DARKEST, 1.0, generator)
 
 
 def _photo(values: torch.Tensor, state: ColorState = ColorState.LINEAR, sensor: Sensor | None = None) -> Photo:

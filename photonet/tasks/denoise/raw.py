@@ -2,14 +2,13 @@
 
 from collections.abc import Sequence
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from photonet.camera.estimate import estimate_shot_read
 from photonet.camera.mosaic import FLIPS_TO_RGGB, bayer_phase
 from photonet.camera.sensor import LEAST_VARIANCE, ShotRead, read_at
 from photonet.color import ColorState
+from photonet.engine.noise import sensor_noise
 from photonet.engine.task import Prepared, Runner, Window
 from photonet.errors import UsageError
 from photonet.photo import Photo
@@ -17,8 +16,6 @@ from photonet.tasks.denoise.options import DenoiseOptions
 from photonet.tasks.denoise.raw_networks import DOMAINS
 
 LEAST_READ = 0.3  # of the read variance that cameras have at a shot variance: networks know no sensor with less
-MOST_SITES = 8_000_000  # that the noise is estimated from
-STRIP = 48  # rows in one piece of them: a multiple of the estimator's cells and of every filter array
 
 
 def can_take(photo: Photo) -> bool:
@@ -32,27 +29,11 @@ def noise_in(photo: Photo, options: DenoiseOptions) -> tuple[ShotRead, str]:
     Raises:
         UsageError: the picture is too small, or too much of it is clipped, to estimate it from.
     """
-    assert photo.sensor is not None
-    if options.noise != "auto":
-        return _of_floats(*options.noise), "told"
-    if photo.sensor.noise is not None:
-        return _of_floats(*photo.sensor.noise), "from the file"
-    rows = max(MOST_SITES // photo.width // STRIP, 1)
-    starts = np.linspace(0, max(photo.height - STRIP, 0), rows).astype(int) // STRIP * STRIP
-    strips = [photo.pixels[start : start + STRIP, :, 0] for start in dict.fromkeys(starts.tolist())]
-    sites = np.concatenate(strips).astype(np.float32) / photo.full_scale
-    fit = estimate_shot_read(torch.from_numpy(sites), len(photo.sensor.cfa))
-    if fit is None:
+    found = sensor_noise(photo, options.noise)
+    if found is None:
         what = "too small, or too much of it clipped, to estimate its noise"
         raise UsageError(what, photo.meta.source or "", "tell it with --noise SHOT,READ")
-    if fit.read_is_sure:
-        return _of_floats(fit.shot, fit.read), "estimated"
-    usual = read_at(torch.tensor(max(fit.shot, LEAST_VARIANCE))).item()
-    return _of_floats(fit.shot, max(fit.read, usual)), "estimated, but read noise assumed"
-
-
-def _of_floats(shot: float, read: float) -> ShotRead:
-    return ShotRead(torch.tensor([shot]), torch.tensor([read]))
+    return found
 
 
 def prepare(photos: Sequence[Photo], options: DenoiseOptions, runner: Runner) -> Prepared:
