@@ -25,7 +25,8 @@ from photonet.tasks.burst.frames import arrange
 from photonet.tasks.burst.kernels import published_loss
 from photonet.tasks.burst.options import BurstOptions, BurstTrials
 from photonet.tasks.burst.running import choose
-from photonet.tasks.burst.training import BurstTraining, FusionTraining, deviation, linear_pair, shown
+from photonet.tasks.burst.scores import shown
+from photonet.tasks.burst.training import BurstTraining, FusionTraining, deviation, linear_pair
 from photonet.tasks.burst.trials import protocol_trial, trials
 
 SAMPLE = Path(__file__).parents[2] / "samples" / "clean" / "astronaut.png"

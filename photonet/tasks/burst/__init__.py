@@ -13,15 +13,8 @@ from photonet.photo import Photo
 from photonet.tasks.burst import kernels, running
 from photonet.tasks.burst.frames import arrange
 from photonet.tasks.burst.options import BurstOptions, BurstTrials
-from photonet.tasks.burst.training import (
-    FusionTraining,
-    RawFusionTraining,
-    fusion_pair,
-    raw_pair,
-    sample,
-    score_with,
-    shown_loss,
-)
+from photonet.tasks.burst.scores import score_with, shown_loss
+from photonet.tasks.burst.training import FusionTraining, RawFusionTraining, fusion_pair, raw_pair, sample
 from photonet.tasks.burst.trials import trials
 
 SUMMARY = "Merge noisy frames of one scene into one clean picture."

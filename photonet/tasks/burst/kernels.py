@@ -10,7 +10,10 @@ from photonet.color import ColorState
 from photonet.engine.data import Batch
 from photonet.engine.task import Network, Tiling
 from photonet.nets.kpn import KernelPrediction
-from photonet.tasks.burst.training import ANNEALED, BORDER, FADING, BurstTraining, linear_pair, score_with, shown
+from photonet.tasks.burst.scores import BORDER, score_with, shown
+from photonet.tasks.burst.training import BurstTraining, linear_pair
+
+ANNEALED, FADING = 100.0, 18.0  # weight of single frames' losses, and how fast it falls: to 1e-2 in half of a training
 
 LOGGED = 8  # frames whose part in the result is logged
 

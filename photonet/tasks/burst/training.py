@@ -6,27 +6,23 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from pydantic import Field
-from torch import Generator, Tensor, nn
+from torch import Generator, Tensor
 
-from photonet.camera import process, unprocess
+from photonet.camera import unprocess
 from photonet.camera.handheld import draw_shifts, resampled, translated, with_passers_by
-from photonet.camera.mosaic import BAYER, mosaic, pack, unpack
+from photonet.camera.mosaic import mosaic, pack, unpack
 from photonet.camera.noise import camera_jpeg, draw_grain, log_uniform, soften, uniform, white
 from photonet.camera.sensor import ShotRead, add_shot_read, draw_shot_read, from_deviations, variance
 from photonet.camera.unprocess import draw_camera
-from photonet.color import srgb_encode
 from photonet.engine.data import Batch, Example, Source, as_expected, read_pictures
 from photonet.engine.develop import displayed
 from photonet.engine.options import Counts, RangeAboveZero, RangeFromZero
-from photonet.engine.task import Network, Options, decibels, rms_error
+from photonet.engine.task import Network, Options
 from photonet.io import read
 from photonet.tasks.burst.frames import stacked
+from photonet.tasks.burst.scores import RGGB
 
-BORDER = 8  # pixels that the published protocol leaves out
-WHITE_SLOPE = 1.055 / 2.4  # of the sRGB curve at white, where the protocol goes on straight
-RGGB = BAYER["RGGB"]
 OWN_FRAMES = 8  # of a burst of the user's own
-ANNEALED, FADING = 100.0, 18.0  # weight of single frames' losses, and how fast it falls: to 1e-2 in half of a training
 
 
 class BurstTraining(Options):
@@ -291,33 +287,3 @@ def raw_pair(batch: Batch, generator: Generator, options: RawFusionTraining) -> 
         "matrix": camera.matrix,
         **noise_maps(told, reference),
     }
-
-
-def shown(linear: Tensor) -> Tensor:
-    """Linear values as the published protocol shows them: on the sRGB curve, which goes on straight above white."""
-    return torch.where(linear > 1, 1 + (linear - 1) * WHITE_SLOPE, srgb_encode(linear.clamp_max(1)))
-
-
-def displayed_values(values: Tensor, batch: Batch) -> Tensor:
-    """What a network gives, or should give, as it is looked at, without its border."""
-    inner = values[..., BORDER:-BORDER, BORDER:-BORDER].float()
-    if "matrix" in batch:
-        developed = process.mosaic_to_linear(inner, RGGB, batch["gains"], batch["matrix"]).clamp(0, 1)
-        return srgb_encode(developed)
-    return shown(inner / batch["exposure"].view(-1, 1, 1, 1)) if "exposure" in batch else inner
-
-
-def shown_loss(net: nn.Module, batch: Batch, progress: float) -> dict[str, Tensor]:
-    """RMS error of each picture as it is looked at, on the scale of 0 to 255."""
-    output = net(batch["input"], batch["shot"], batch["read"])
-    return {"loss": rms_error(*(displayed_values(values, batch) for values in (output, batch["target"]))).mean()}
-
-
-def score_with(*maps: str) -> Callable[[nn.Module, Batch], Tensor]:
-    """`Network.score` of a network with these maps: decibels of what is looked at, within its range."""
-
-    def score(net: nn.Module, batch: Batch) -> Tensor:
-        output = net(batch["input"], *(batch[name] for name in maps))
-        return decibels(*(displayed_values(values, batch).clamp(0, 1) for values in (output, batch["target"])))
-
-    return score

@@ -14,7 +14,7 @@ from photonet.engine.task import Network, Trial
 from photonet.errors import UsageError
 from photonet.photo import Photo, Sensor
 from photonet.tasks.burst.options import BurstTrials
-from photonet.tasks.burst.training import BORDER, RGGB, shown
+from photonet.tasks.burst.scores import BORDER, RGGB, shown
 
 # gain: logarithms of the standard deviation of read noise, and of the variance of shot noise
 GAINS = {1: (-2.2, -2.6), 2: (-1.8, -2.2), 4: (-1.44, -1.8), 8: (-1.07, -1.5)}
