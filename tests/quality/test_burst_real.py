@@ -14,9 +14,6 @@ TEXT = (slice(110, 220), slice(100, 720))
 PATCHES = [(400, 250), (400, 800)]  # flat, brown and pink
 SIDE = 120
 SHARPER, SMOOTHER = 0.98, 0.4  # share of the gradients at least, of the noise at most; measured 0.995, 0.22 to 0.34
-    0.98,
-    0.4,
-)  # least share of the text's gradients, most of the noise; measured: 0.995 and 0.22 to 0.34
 
 
 @pytest.fixture
