@@ -181,9 +181,11 @@ def evaluate(
             result, seconds = _timed(engine, case, (Photo(noisy),), make_options(case.trial.options))
             yield _row(case, f"{result.network}, developed", result.photo.pixels, clean, seconds)
         for changes in (methods or {}).values():
-            result, seconds = _timed(engine, case, case.inputs, make_options({**case.trial.options, **changes}))
-            if result.photo.state == case.clean.state:  # else it cannot be compared
-                yield from _rows(case, result.network, result.photo, seconds)
+            try:
+                result, seconds = _timed(engine, case, case.inputs, make_options({**case.trial.options, **changes}))
+            except UsageError:  # not for pictures of this kind
+                continue
+            yield from _rows(case, result.network, result.photo, seconds)
         for name, changes in case.trial.elsewhere.items():
             if elsewhere is None:
                 break
