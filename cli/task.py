@@ -74,6 +74,7 @@ def _print_plan(engine: Engine, options: Any, work: Sequence[Job], as_json: bool
             read = max(tile.read.height * tile.read.width for tile in tiles)
             line = {
                 "input": str(job.inputs[0]),
+                **({"inputs": [str(path) for path in job.inputs]} if len(job.inputs) > 1 else {}),
                 "output": str(job.output),
                 "exists": job.output.exists(),
                 "size": [seen.width, seen.height],

@@ -29,7 +29,7 @@ def frames(folder: Path, count: int = 3, size: tuple[int, int] = (90, 70)) -> li
 def test_files_become_one(photonet: Command, tmp_path: Path):
     done = photonet("burst", *frames(tmp_path / "in"), "-o", tmp_path / "out.png", *AVERAGE, "--reference", "0")
     assert done.code == 0, done.err
-    assert "reference f0.png, frames 3, shifts 2.0 4.0" in done.err
+    assert "reference f0.png, frames 3, shifts [2.0, 4.0]" in done.err
     clean = np.asarray(Image.open(SAMPLES / "clean" / "astronaut.png").convert("RGB"), float)[100:170, 150:240]
     noisy, result = (pixels(path).astype(float) for path in (tmp_path / "in" / "f0.png", tmp_path / "out.png"))
     assert np.square(result - clean)[:, 6:-6].mean() < 0.5 * np.square(noisy - clean)[:, 6:-6].mean()

@@ -99,7 +99,7 @@ def test_noise_of_display_frames_is_measured(scene: np.ndarray):
 
 def test_report_tells_how_the_frames_lie(scene: np.ndarray):
     notes = merged(burst_of(scene), method="average").notes
-    assert [float(shift) for shift in notes["shifts"].split()] == pytest.approx([4.0, 5.2, 6.1], abs=0.15)
+    assert notes["shifts"] == pytest.approx([4.0, 5.2, 6.1], abs=0.15)
     assert (notes["reference"], notes["frames"]) == ("0.png", 4)
 
 
@@ -202,6 +202,13 @@ def test_the_reference(scene: np.ndarray):
         arrange(photos, options(reference="4"))
 
 
+def test_an_overexposed_frame_is_no_reference(scene: np.ndarray):
+    photos = burst_of(scene)
+    photos[1] = photos[1].with_pixels(photos[1].pixels * 1.5)
+    assert arrange(photos, options())[0] is not photos[1]
+    assert arrange(photos, options(reference=1))[0] is photos[1]
+
+
 def test_the_sharpest_is_one_of_the_first_three(scene: np.ndarray):
     photos = burst_of(scene)
     soft = [p.with_pixels((p.pixels + np.roll(p.pixels, 2, 1) + np.roll(p.pixels, 2, 0)) / 3) for p in photos[:3]]
@@ -212,7 +219,8 @@ def test_frames_that_are_not_alike(scene: np.ndarray):
     photos = burst_of(scene)
     smaller = photos[1].with_pixels(photos[1].pixels[:-2])
     gray = photos[1].with_pixels(photos[1].pixels[..., :1])
-    for other in (smaller, gray):
+    deep = photos[1].with_pixels((photos[1].pixels * 65535).astype(np.uint16))
+    for other in (smaller, gray, deep):
         with pytest.raises(InputError, match=r"1[.]png"):
             arrange([photos[0], other], options())
     other = replace(photos[1], meta=replace(photos[1].meta, exif=exif_of("B")))

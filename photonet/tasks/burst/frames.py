@@ -64,7 +64,11 @@ def _compare(first: Photo, photo: Photo, number: int) -> None:
         raise InputError(f"is of a {cameras[0]}, and {other} of a {cameras[1]}", where, "a burst is of one camera")
     if sizes[0] != sizes[1]:
         raise InputError(f"is {sizes[0]}, and {other} is {sizes[1]}", where, "the frames of a burst have one size")
-    if photo.state != first.state or photo.pixels.shape[2] != first.pixels.shape[2]:
+    if (photo.state, photo.pixels.dtype, photo.pixels.shape[2]) != (
+        first.state,
+        first.pixels.dtype,
+        first.pixels.shape[2],
+    ):
         raise InputError(f"is not the kind of picture that {other} is", where, "the frames of a burst are alike")
     arrays = [p.sensor.cfa for p in (photo, first) if p.sensor is not None]
     if len(arrays) == 2 and not np.array_equal(arrays[0], arrays[1]):
@@ -73,7 +77,10 @@ def _compare(first: Photo, photo: Photo, number: int) -> None:
 
 def _chosen(photos: Sequence[Photo], reference: str) -> int:
     if reference == "auto":
-        return int(np.argmax([_sharpness(view(photo)[0]) for photo in photos[:CANDIDATES]]))
+        brightness = np.array([_brightness(photo) + DARK for photo in photos])
+        usual = np.maximum(brightness / np.median(brightness), np.median(brightness) / brightness) < MOST_GAIN
+        good = [k for k in range(min(len(photos), CANDIDATES)) if usual[k]] or [0]
+        return max(good, key=lambda k: _sharpness(view(photos[k])[0]))
     if reference.isdecimal() and int(reference) < len(photos):
         return int(reference)
     paths = [photo.meta.source for photo in photos]

@@ -1,8 +1,8 @@
 """What can be asked of a burst."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 from photonet.engine.options import Level, Options, Variances
 
@@ -10,7 +10,7 @@ from photonet.engine.options import Level, Options, Variances
 class BurstOptions(Options):
     """What a user can ask for."""
 
-    reference: str = Field(
+    reference: Annotated[str, BeforeValidator(str)] = Field(
         "auto",
         description="Frame that the result shows: a file name, or its number from 0; auto takes the sharpest of "
         "the first three.",

@@ -104,6 +104,5 @@ def _reader(reference: Photo, frames: Sequence[Frame], state: ColorState, runner
 
 def _report(frames: Sequence[Frame]) -> dict[str, Any]:
     """How the frames lie: pixels that they are moved by, and the share of each that shows something else."""
-    shifts = " ".join(f"{frame.motion.shift:.1f}" for frame in frames)
-    unlike = " ".join(f"{np.ceil(1000 * frame.motion.unlike) / 10:g}%" for frame in frames)
-    return {"shifts": shifts, "unlike": unlike}
+    shifts = [round(frame.motion.shift, 1) for frame in frames]
+    return {"shifts": shifts, "unlike": [float(np.ceil(1000 * frame.motion.unlike) / 1000) for frame in frames]}
