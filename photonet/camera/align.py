@@ -17,6 +17,7 @@ MUCH_BLUR = 15  # pixels, where the search finds nothing for noise
 LEAST_CORRELATION = 0.5  # of two frames of one scene, once aligned
 LEAST_BLURRED = 0.8  # the same of very noisy frames, once blurred; different scenes are too bright at the top alike
 STRONG_BLUR = 6.0  # pixels
+NOISE_ALONE = 2.0  # times the expected squared difference of blurred noise that may be it
 TILE = 16  # pixels
 SMOOTH = 2.0  # pixels, of the blur under which tiles are compared
 CLEARLY = 0.5  # share of a tile's squared difference that its own shift may leave
@@ -164,14 +165,18 @@ def _homography(reference: np.ndarray, frame: np.ndarray) -> tuple[np.ndarray, f
         unlikelier = (1 - correlation**2) / max(1 - freer[1] ** 2, 1e-9)
         if reference.size / 2 * np.log(max(unlikelier, 1e-9)) > CLEAR_GAIN and _plausible(freer[0], reference.shape):
             matrix, correlation = freer
-    alike = correlation >= LEAST_CORRELATION or _correlation_of_blurred(reference, frame, matrix) >= LEAST_BLURRED
+    alike = correlation >= LEAST_CORRELATION or _alike_but_for_noise(reference, frame, matrix)
     return (matrix, correlation) if alike and _plausible(matrix, reference.shape) else None
 
 
-def _correlation_of_blurred(reference: np.ndarray, frame: np.ndarray, matrix: np.ndarray) -> float:
-    """Correlation of what is left when even strong noise is blurred away."""
+def _alike_but_for_noise(reference: np.ndarray, frame: np.ndarray, matrix: np.ndarray) -> bool:
+    """Whether very noisy frames show one scene: blurred, they correlate, or differ as little as their noise explains."""
     smooth = [cv2.GaussianBlur(p, (0, 0), STRONG_BLUR)[::4, ::4].ravel() for p in (reference, _warped(frame, matrix))]
-    return float(np.corrcoef(smooth[0], smooth[1])[0, 1])
+    if np.corrcoef(smooth[0], smooth[1])[0, 1] >= LEAST_BLURRED:
+        return True
+    deviation = np.median(np.abs(np.diff(reference, axis=1))) / 0.6745 / 2**0.5  # of white noise
+    expected = 2 * deviation**2 / (4 * np.pi * STRONG_BLUR**2)
+    return bool(np.square(smooth[0] - smooth[1]).mean() <= NOISE_ALONE * expected)
 
 
 def _seen_alike(reference: np.ndarray, frame: np.ndarray, matrix: np.ndarray) -> np.ndarray | None:
