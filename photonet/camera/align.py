@@ -170,7 +170,7 @@ def _homography(reference: np.ndarray, frame: np.ndarray) -> tuple[np.ndarray, f
 
 
 def _alike_but_for_noise(reference: np.ndarray, frame: np.ndarray, matrix: np.ndarray) -> bool:
-    """Whether very noisy frames show one scene: blurred, they correlate, or differ as little as their noise explains."""
+    """Whether very noisy frames show one scene: blurred, they correlate, or differ by noise only."""
     smooth = [cv2.GaussianBlur(p, (0, 0), STRONG_BLUR)[::4, ::4].ravel() for p in (reference, _warped(frame, matrix))]
     if np.corrcoef(smooth[0], smooth[1])[0, 1] >= LEAST_BLURRED:
         return True
