@@ -1,4 +1,4 @@
-"""Bursts: their frames, their noise, what they become, and what networks learn from."""
+"""Bursts: their frames, their noise, and what they become."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -6,61 +6,33 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from bursts import SHIFTS, burst_of, seen
 from PIL import Image
 from torch import Generator
 
-from photonet.camera.align import sampled
 from photonet.camera.mosaic import BAYER, mosaic
 from photonet.camera.sensor import ShotRead
 from photonet.color import ColorState
-from photonet.engine.data import Source, build_bank
 from photonet.engine.device import Device
 from photonet.engine.infer import Engine, Result
 from photonet.engine.recipe import make_options
 from photonet.errors import InputError, UsageError
-from photonet.io import read, write
 from photonet.photo import Metadata, Photo, Sensor
 from photonet.tasks.burst import STABILIZER, TASK
 from photonet.tasks.burst.frames import arrange
-from photonet.tasks.burst.kernels import published_loss
 from photonet.tasks.burst.options import BurstOptions, BurstTrials
 from photonet.tasks.burst.running import choose
 from photonet.tasks.burst.scores import shown
-from photonet.tasks.burst.training import BurstTraining, FusionTraining, deviation, linear_pair
+from photonet.tasks.burst.training import deviation
 from photonet.tasks.burst.trials import protocol_trial, trials
 
-SAMPLE = Path(__file__).parents[2] / "samples" / "clean" / "astronaut.png"
 SENSOR = Sensor(BAYER["GBRG"], np.zeros((2, 2)), 1.0, (2.0, 1.0, 1.5), np.eye(3))
-SHIFTS = [(0.0, 0.0), (3.4, -2.2), (-5.0, 1.5), (0.7, 6.1)]
-MARGIN = 12
 
 
 def options(**changes: object) -> BurstOptions:
     made = make_options(TASK.options, changes)
     assert isinstance(made, BurstOptions)
     return made
-
-
-@pytest.fixture(scope="module")
-def scene() -> np.ndarray:
-    """H W 3 in 0 to 1, with detail, larger than the frames."""
-    return read(SAMPLE).pixels[:200, 60:300].astype(np.float32) / 255
-
-
-def seen(scene: np.ndarray, shift: tuple[float, float]) -> np.ndarray:
-    """A frame: its pixel (x, y) shows the scene's at (x, y) + MARGIN + shift."""
-    height, width = (side - 2 * MARGIN for side in scene.shape[:2])
-    rows, columns = np.mgrid[:height, :width]
-    places = np.stack([columns + MARGIN + shift[0], rows + MARGIN + shift[1]], 2)
-    return sampled(scene, places.astype(float))[0].clip(0, 1)
-
-
-def burst_of(scene: np.ndarray, sigma: float = 0.02, state: ColorState = ColorState.SRGB) -> list[Photo]:
-    """Frames with white noise, named 0.png and so on."""
-    rng = np.random.default_rng(1)
-    frames = [seen(scene, shift) for shift in SHIFTS]
-    noisy = [frame + rng.normal(0, sigma, frame.shape).astype(np.float32) for frame in frames]
-    return [Photo(f, state, Metadata(source=Path(f"{k}.png"))) for k, f in enumerate(noisy)]
 
 
 def merged(photos: list[Photo], **changes: object) -> Result:
@@ -307,43 +279,3 @@ def test_shown_goes_on_straight_above_white():
     values = torch.tensor([0.0, 0.0031308, 1.0, 1.5, 2.0])
     assert shown(values)[:3].tolist() == pytest.approx([0, 0.04045, 1], abs=1e-4)
     assert (shown(values)[4] - shown(values)[3]).item() == pytest.approx(0.5 * 1.055 / 2.4, abs=1e-6)
-
-
-def test_published_training_is_the_default():
-    published = BurstTraining()
-    assert (published.frames, published.shift, published.aligned) == ((8, 8), 2.0, False)
-    assert published.read == pytest.approx((1e-3, 10**-1.5))
-    assert published.shot == pytest.approx((1e-2, 1e-1))
-
-
-def test_annealed_loss_of_single_frames_fades(scene: np.ndarray):
-    network = TASK.networks["kpn-gray"]
-    module = network.build({**network.config, "widths": (4, 4, 4), "depth": 1, "last": 4})
-    batch = {"target": torch.from_numpy(scene[:64, :64, :1]).permute(2, 0, 1)[None]}
-    made = linear_pair(batch, Generator().manual_seed(0), BurstTraining())
-    losses = [published_loss(module, made, progress) for progress in (0.0, 0.5, 1.0)]
-    alone = [(loss["loss"] - loss["together"]).item() for loss in losses]
-    assert alone[0] > 100 * 0.05
-    assert alone[1] == pytest.approx(alone[0] * np.exp(-9), rel=0.05)
-    masses = [losses[0][f"mass_{frame}"].item() for frame in range(8)]
-    assert masses == pytest.approx([1 / 8] * 8, rel=0.5)  # none is preferred before training
-
-
-def test_training_on_bursts_of_the_users_own(scene: np.ndarray, tmp_path: Path):
-    files = []
-    for number, photo in enumerate(burst_of(scene, 0.03)):
-        files.append(tmp_path / f"{number}.png")
-        write(photo, files[-1])
-    write(Photo(seen(scene, SHIFTS[0])), tmp_path / "clean.png")
-    source, network = Source("night", (*files, tmp_path / "clean.png")), TASK.networks["fusion"]
-    bank = build_bank([source], lambda one: network.sample(one, network), tmp_path / "bank")
-    drawn = bank.draw(2, 64, Generator().manual_seed(0))
-    assert network.pair is not None
-    batch = network.pair(drawn, Generator().manual_seed(0), FusionTraining(told_error=0))
-    assert batch["input"].shape == (2, 8 * 3, 64, 64)  # missing frames are the reference's
-    assert torch.equal(batch["input"][:, 12:15], batch["input"][:, :3])
-    assert batch["shot"].max() == 0
-    assert batch["read"].sqrt().mean().item() == pytest.approx(0.03, rel=0.1)
-    inner = (..., slice(8, -8), slice(8, -8))
-    errors = (batch["input"][:, 3:12] - batch["target"].repeat(1, 3, 1, 1))[inner]
-    assert errors.square().mean().sqrt() < 0.05  # aligned

@@ -1,10 +1,12 @@
 """Kernel prediction networks, as published and narrower."""
 
+import math
 from typing import Any
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from pydantic import Field
+from torch import Generator, Tensor, nn
 
 from photonet.color import ColorState
 from photonet.engine.data import Batch
@@ -13,9 +15,26 @@ from photonet.nets.kpn import KernelPrediction
 from photonet.tasks.burst.scores import BORDER, score_with, shown
 from photonet.tasks.burst.training import BurstTraining, linear_pair
 
-ANNEALED, FADING = 100.0, 18.0  # weight of single frames' losses, and how fast it falls: to 1e-2 in half of a training
-
+FADING = 18.0  # how fast the weight of single frames' losses falls: to 1e-4 of what it was in half of a training
 LOGGED = 8  # frames whose part in the result is logged
+
+
+class KernelTraining(BurstTraining):
+    """What bursts for networks that predict kernels are made of, and how their errors weigh; as published by default.
+
+    Args:
+        annealed: weight at the beginning of the loss of single frames, against that of all together.
+        gradients: weight of the absolute error of gradients, against the squared error of values.
+    """
+
+    annealed: float = Field(100.0, ge=0)
+    gradients: float = Field(1.0, ge=0)
+
+
+def kernel_pair(batch: Batch, generator: Generator, options: KernelTraining) -> Batch:
+    """`Network.pair`: a linear burst, and `weights`: `annealed` and `gradients`."""
+    made = linear_pair(batch, generator, options)
+    return {**made, "weights": made["target"].new_tensor([options.annealed, options.gradients])}
 
 
 def published_loss(net: nn.Module, batch: Batch, progress: float) -> dict[str, Tensor]:
@@ -29,9 +48,10 @@ def published_loss(net: nn.Module, batch: Batch, progress: float) -> dict[str, T
     single = net(batch["input"], batch["noise_map"], apart=True).float()
     exposure = batch["exposure"].view(-1, 1, 1, 1)
     truth = _inner(target / exposure)
-    together = _basic(_inner(single.mean(1) / exposure), truth)
-    alone = sum(_basic(_inner(one / exposure), truth) for one in single.unbind(1))
-    weight = ANNEALED * torch.exp(torch.tensor(-FADING * progress)).item()
+    annealed, gradients = batch["weights"]
+    together = _basic(_inner(single.mean(1) / exposure), truth, gradients)
+    alone = sum(_basic(_inner(one / exposure), truth, gradients) for one in single.unbind(1))
+    weight = annealed * math.exp(-FADING * progress)
     with torch.no_grad():
         shares = F.pad(single.mean((0, 2, 3, 4)) / (target.mean() * single.shape[1]), (0, LOGGED - single.shape[1]))
     masses = {f"mass_{frame}": share for frame, share in enumerate(shares)}
@@ -42,10 +62,10 @@ def _inner(values: Tensor) -> Tensor:
     return shown(values[..., BORDER:-BORDER, BORDER:-BORDER])
 
 
-def _basic(output: Tensor, target: Tensor) -> Tensor:
+def _basic(output: Tensor, target: Tensor, gradients: Tensor) -> Tensor:
     difference = output - target
-    gradients = [difference.diff(dim=side).abs().mean() for side in (-1, -2)]
-    return difference.square().mean() + gradients[0] + gradients[1]
+    slopes = difference.diff(dim=-1).abs().mean() + difference.diff(dim=-2).abs().mean()
+    return difference.square().mean() + gradients * slopes
 
 
 PUBLISHED: dict[str, Any] = {
@@ -73,8 +93,8 @@ def kpn(summary: str, channels: int, **own: Any) -> Network:
         reads=(ColorState.SRGB, channels),
         pairs=False,
         crop_multiple=16,
-        training=BurstTraining,
-        pair=linear_pair,
+        training=KernelTraining,
+        pair=kernel_pair,
         loss=published_loss,
         score=score_with("noise_map"),
     )
