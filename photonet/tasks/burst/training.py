@@ -57,8 +57,19 @@ class BurstTraining(Options):
     told_error: float = Field(0.0, ge=0)
 
 
-class FusionTraining(BurstTraining):
-    """What the bursts for the default network are made of, beside `BurstTraining`.
+class AlignedTraining(BurstTraining):
+    """Bursts after alignment, with people moving through them; the network is not told the noise exactly."""
+
+    frames: Counts = (1, 8)
+    aligned: bool = True
+    moving: float = Field(0.2, ge=0, le=1)
+    foreign: float = Field(0.04, ge=0, le=1)
+    cut: float = Field(0.1, ge=0, le=1)
+    told_error: float = Field(0.1, ge=0)
+
+
+class FusionTraining(AlignedTraining):
+    """What the bursts for the default network are made of, beside `AlignedTraining`.
 
     Args:
         display: share of batches in display values, with white noise or the grain of cameras' JPEGs.
@@ -68,14 +79,8 @@ class FusionTraining(BurstTraining):
         gray: share of batches turned to gray.
     """
 
-    frames: Counts = (1, 8)
-    aligned: bool = True
-    moving: float = Field(0.2, ge=0, le=1)
-    foreign: float = Field(0.04, ge=0, le=1)
-    cut: float = Field(0.1, ge=0, le=1)
     read: RangeAboveZero = (10**-3.0, 10**-1.0)
     shot: RangeAboveZero = (10**-2.2, 10**-0.7)
-    told_error: float = Field(0.1, ge=0)
     display: float = Field(0.4, ge=0, le=1)
     sigma: RangeFromZero = (0.0, 60.0)
     camera: float = Field(0.5, ge=0, le=1)
@@ -83,21 +88,15 @@ class FusionTraining(BurstTraining):
     gray: float = Field(0.12, ge=0, le=1)
 
 
-class RawFusionTraining(BurstTraining):
-    """What bursts of mosaics are made of.
+class RawFusionTraining(AlignedTraining):
+    """What bursts of mosaics are made of, beside `AlignedTraining`.
 
     Args:
         shot_variance: (lowest, highest) shot variance; the read noise is what cameras have there.
         halved: share of batches whose photos are halved in size first, which hides their own noise and compression.
     """
 
-    frames: Counts = (1, 8)
-    aligned: bool = True
-    moving: float = Field(0.2, ge=0, le=1)
-    foreign: float = Field(0.04, ge=0, le=1)
-    cut: float = Field(0.1, ge=0, le=1)
     exposure: RangeAboveZero = (0.15, 1.0)
-    told_error: float = Field(0.1, ge=0)
     shot_variance: RangeAboveZero = (1e-4, 0.05)
     halved: float = Field(0.5, ge=0, le=1)
 
