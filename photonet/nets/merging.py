@@ -14,6 +14,9 @@ class AverageMerge(nn.Module):
         channels: of a frame.
     """
 
+    stride = 2  # height and width must be multiples of it: the filter arrays of mosaics stay whole
+    radius = 0  # how many pixels away an input pixel can change an output pixel, at most
+
     def __init__(self, channels: int = 3) -> None:
         super().__init__()
         self.channels = channels

@@ -18,8 +18,9 @@ from photonet.engine.infer import Engine, Result
 from photonet.engine.recipe import make_options
 from photonet.errors import InputError, UsageError
 from photonet.photo import Metadata, Photo, Sensor
-from photonet.tasks.burst import STABILIZER, TASK
+from photonet.tasks.burst import TASK
 from photonet.tasks.burst.frames import arrange
+from photonet.tasks.burst.networks import STABILIZER
 from photonet.tasks.burst.options import BurstOptions, BurstTrials
 from photonet.tasks.burst.running import choose
 from photonet.tasks.burst.scores import shown

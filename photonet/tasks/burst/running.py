@@ -11,11 +11,12 @@ from torch import Tensor
 from photonet.camera.mosaic import FLIPS_TO_RGGB, bayer_phase
 from photonet.camera.sensor import ShotRead
 from photonet.color import ColorState
-from photonet.engine.task import Network, Prepared, Runner, Window
+from photonet.engine.task import Prepared, Runner, Window
 from photonet.errors import UsageError
 from photonet.photo import Photo
 from photonet.tasks.burst import noise
 from photonet.tasks.burst.frames import Frame, align, named
+from photonet.tasks.burst.networks import NETWORKS
 from photonet.tasks.burst.options import BurstOptions
 from photonet.tasks.burst.training import deviation, noise_maps
 
@@ -42,14 +43,13 @@ def usual(raw: bool, options: BurstOptions) -> str:
     return RAW_NETWORKS[options.method] if raw else options.method
 
 
-def prepare(photos: Sequence[Photo], options: BurstOptions, runner: Runner, network: Network) -> Prepared:
+def prepare(photos: Sequence[Photo], options: BurstOptions, runner: Runner) -> Prepared:
     """Motion and noise, once; then windows of the frames as the reference sees them.
 
     Args:
         photos: the reference first.
-        network: that will run.
     """
-    reference = photos[0]
+    reference, network = photos[0], NETWORKS[runner.network]
     frames, lost = align(photos)
     # linear pictures stay linear for every network: their noise is known there
     state = ColorState.LINEAR if reference.state == ColorState.LINEAR else network.expects
