@@ -12,6 +12,7 @@ from torch import Generator, Tensor
 from photonet.camera.jpeg import jpeg, rgb_to_ycbcr, ycbcr_to_rgb
 
 SHARPENING_RADIUS = 1.2  # pixels; a phone's JPEGs show the negative neighbors that it gives: -0.1 at 2 to 3 px
+MOST_SOFTENED = 0.8  # pixels, of photographs that keep their scale
 CURVE_KNOTS = 5  # brightness levels at which the strength of grain is drawn
 
 
@@ -204,3 +205,20 @@ def soften(clean: Tensor, radius: Tensor, magnification: Tensor) -> Tensor:
     theta[:, 0, 0] = theta[:, 1, 1] = 1 / magnification
     grid = F.affine_grid(theta, list(clean.shape), align_corners=False)
     return F.grid_sample(clean, grid, mode="bicubic", padding_mode="reflection", align_corners=False)
+
+
+def draw_half(photos: Tensor, reduced: float, generator: Generator) -> Tensor:
+    """Photographs at half their size, without most of the noise and compression that they have themselves.
+
+    Args:
+        photos: B C H W in 0 to 1.
+        reduced: share of batches that are reduced by averaging; of the others a corner is taken, and softened.
+
+    Returns:
+        B C H/2 W/2 in 0 to 1.
+    """
+    if uniform(1, 0, 1, generator) < reduced:
+        return F.avg_pool2d(photos, 2)
+    height, width = (side // 2 for side in photos.shape[-2:])
+    radius = uniform(len(photos), 0, MOST_SOFTENED, generator)
+    return soften(photos[..., :height, :width], radius, torch.ones_like(radius)).clamp(0, 1)

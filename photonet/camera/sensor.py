@@ -114,6 +114,18 @@ def draw_shot_read(batch: int, generator: Generator, shot: tuple[float, float] =
     return ShotRead(drawn, read_at(drawn) * spread.exp())
 
 
+def draw_told(noise: ShotRead, error: float, generator: Generator) -> ShotRead:
+    """The noise as a network is told it, which is not quite right.
+
+    Args:
+        noise: B, as it is.
+        error: standard deviation of the logarithm of the told shot variance and of the told deviation of read noise,
+            against the true ones.
+    """
+    errors = (error * white((2, len(noise.shot)), generator)).exp()
+    return ShotRead(noise.shot * errors[0], noise.read * errors[1].square())
+
+
 class LogLine(NamedTuple):
     """log(scale) = slope * log(gain) + bias, give or take a deviation."""
 

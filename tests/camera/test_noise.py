@@ -14,6 +14,7 @@ from photonet.camera.noise import (
     camera_jpeg,
     correlated,
     draw_grain,
+    draw_half,
     log_uniform,
     soften,
     uniform,
@@ -235,3 +236,17 @@ def test_soften_each_picture_by_its_own_factor(generator):
     together = soften(clean, torch.tensor([0.5, 1.0]), torch.tensor([1.3, 1.9]))
     alone = soften(clean[1:], torch.tensor([1.0]), torch.tensor([1.9]))
     torch.testing.assert_close(together[1:], alone)
+
+
+def test_half_of_the_size(generator):
+    """Averages of four pixels; or a corner, softened, whose mean is left."""
+    photos = torch.rand(2, 3, 36, 51, generator=generator)
+    torch.testing.assert_close(
+        draw_half(photos, 1.0, generator), photos[..., :50].unfold(2, 2, 2).unfold(3, 2, 2).mean((-2, -1))
+    )
+    corner = draw_half(photos, 0.0, generator)
+    assert corner.shape == (2, 3, 18, 25)
+    assert corner.min() >= 0
+    assert corner.max() <= 1
+    assert (corner.var((1, 2, 3)) < photos[..., :18, :25].var((1, 2, 3))).all()
+    torch.testing.assert_close(corner.mean((1, 2, 3)), photos[..., :18, :25].mean((1, 2, 3)), rtol=0, atol=0.01)

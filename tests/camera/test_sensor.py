@@ -15,6 +15,7 @@ from photonet.camera.sensor import (
     add_shot_read,
     amplified,
     draw_shot_read,
+    draw_told,
     from_deviations,
     from_levels,
     stabilize,
@@ -68,6 +69,16 @@ def test_drawn_noise_follows_the_paper():
     rest = noise.read.log() - 2.18 * noise.shot.log()
     assert rest.mean().item() == pytest.approx(1.20, abs=0.02)
     assert rest.std().item() == pytest.approx(0.26, abs=0.01)
+
+
+def test_told_noise():
+    """Errors of the shot variance and of the read deviation are log-normal; without an error the truth is told."""
+    noise = noise_of(0.01, 1e-4, 4000)
+    told = draw_told(noise, 0.1, Generator().manual_seed(0))
+    for logarithm in ((told.shot / noise.shot).log(), (told.read / noise.read).log() / 2):
+        assert logarithm.mean().item() == pytest.approx(0, abs=0.006)
+        assert logarithm.std().item() == pytest.approx(0.1, rel=0.04)
+    assert all(torch.equal(*pair) for pair in zip(draw_told(noise, 0.0, Generator()), noise, strict=True))
 
 
 def test_value_tukey_lambda(generator):

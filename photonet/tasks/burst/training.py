@@ -4,15 +4,14 @@ from collections.abc import Callable
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from pydantic import Field
 from torch import Generator, Tensor
 
 from photonet.camera import unprocess
 from photonet.camera.handheld import draw_shifts, resampled, translated, with_passers_by
 from photonet.camera.mosaic import mosaic, pack, unpack
-from photonet.camera.noise import camera_jpeg, draw_grain, log_uniform, soften, uniform, white
-from photonet.camera.sensor import ShotRead, add_shot_read, draw_shot_read, from_deviations, variance
+from photonet.camera.noise import camera_jpeg, draw_grain, draw_half, log_uniform, soften, uniform, white
+from photonet.camera.sensor import ShotRead, add_shot_read, draw_shot_read, draw_told, from_deviations, variance
 from photonet.camera.unprocess import draw_camera
 from photonet.engine.data import Batch, Example, Source, as_expected, read_pictures
 from photonet.engine.develop import displayed
@@ -163,7 +162,7 @@ def linear_pair(batch: Batch, generator: Generator, options: BurstTraining) -> B
         return add_shot_read(unprocess.gamma(seen.clamp(0, 1)) * exposure, noise, generator)
 
     frames, reference = burst(scene, record, generator, options)
-    told = _told(noise, options.told_error, generator)
+    told = draw_told(noise, options.told_error, generator)
     return {
         "input": frames,
         "target": unprocess.gamma(scene) * exposure,
@@ -183,11 +182,6 @@ def noise_maps(noise: ShotRead, frame: Tensor) -> Batch:
     return {
         name: level.view(-1, 1, 1, 1).expand_as(frame[:, :1]).contiguous() for name, level in noise._asdict().items()
     }
-
-
-def _told(noise: ShotRead, error: float, generator: Generator) -> ShotRead:
-    errors = (error * white((2, len(noise.shot)), generator)).exp()
-    return ShotRead(noise.shot * errors[0], noise.read * errors[1].square())
 
 
 def sample(source: Source, network: Network) -> Example:
@@ -217,7 +211,7 @@ def _own_pair(batch: Batch, generator: Generator, options: BurstTraining) -> Bat
 def _white_noise(difference: Tensor, error: float, generator: Generator) -> Batch:
     """Noise as it is told of display pictures: the same in the dark and in the light."""
     level = difference.square().mean((1, 2, 3))
-    return noise_maps(_told(ShotRead(torch.zeros_like(level), level), error, generator), difference)
+    return noise_maps(draw_told(ShotRead(torch.zeros_like(level), level), error, generator), difference)
 
 
 def fusion_pair(batch: Batch, generator: Generator, options: FusionTraining) -> Batch:
@@ -260,13 +254,7 @@ def _display_pair(scene: Tensor, generator: Generator, options: FusionTraining) 
 
 def raw_pair(batch: Batch, generator: Generator, options: RawFusionTraining) -> Batch:
     """`Network.pair` of the network for mosaics."""
-    display = batch["target"]
-    height, width = (side // 2 for side in display.shape[-2:])
-    if uniform(1, 0, 1, generator) < options.halved:
-        display = F.avg_pool2d(display, 2)
-    else:
-        radius = uniform(len(display), 0, 0.8, generator)
-        display = soften(display[..., :height, :width], radius, torch.ones_like(radius)).clamp(0, 1)
+    display = draw_half(batch["target"], options.halved, generator)
     count = len(display)
     camera = draw_camera(count, generator)
     exposure = log_uniform(count, *options.exposure, generator).view(-1, 1, 1, 1)
@@ -278,7 +266,7 @@ def raw_pair(batch: Batch, generator: Generator, options: RawFusionTraining) -> 
     frames, reference = burst(
         display, lambda seen: add_shot_read(sites(seen), noise, generator), generator, options, fold=2
     )
-    told = _told(noise, options.told_error, generator)
+    told = draw_told(noise, options.told_error, generator)
     return {
         "input": frames,
         "target": sites(display),

@@ -5,19 +5,19 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from pydantic import Field
 from torch import Generator, Tensor, nn
 
 from photonet.camera import process
 from photonet.camera.mosaic import BAYER, mosaic
-from photonet.camera.noise import soften, uniform, white
+from photonet.camera.noise import draw_half, uniform
 from photonet.camera.sensor import (
     HIGH_ISO_CAMERAS,
     ShotRead,
     add_high_iso,
     add_shot_read,
     draw_shot_read,
+    draw_told,
     read_at,
     stabilize,
     stabilized_deviation,
@@ -101,14 +101,8 @@ DOMAINS = {"raw-unet": STABILIZED, "raw-brooks": LINEAR}
 
 def _spoil(batch: Batch, generator: Generator, options: RawTraining) -> tuple[Tensor, Tensor, ShotRead, Camera]:
     """Clean display pictures, B 3 H W → noisy and clean mosaics B 1 H/2 W/2, the noise as it is told, the camera."""
-    display = batch["target"]
-    height, width = (side // 2 for side in display.shape[-2:])
+    display = draw_half(batch["target"], options.halved, generator)
     count = len(display)
-    if uniform(1, 0, 1, generator) < options.halved:
-        display = F.avg_pool2d(display, 2)
-    else:
-        radius = uniform(count, 0, 0.8, generator)
-        display = soften(display[..., :height, :width], radius, torch.ones_like(radius)).clamp(0, 1)
     codes = uniform(display.numel(), -0.5, 0.5, generator).view_as(display) / 255  # 8 bits show steps in the dark
     camera = draw_camera(count, generator)
     light = unprocess((display + codes).clamp(0, 1), camera)
@@ -121,8 +115,7 @@ def _spoil(batch: Batch, generator: Generator, options: RawTraining) -> tuple[Te
     rate = options.defects * (3 * uniform(count, 0, 1, generator) - 2).clamp_min(0)
     broken = uniform(noisy.numel(), 0, 1, generator).view_as(noisy) < rate.view(-1, 1, 1, 1)
     noisy = torch.where(broken, uniform(noisy.numel(), 0, 1, generator).view_as(noisy), noisy)
-    errors = (options.told_error * white((2, count), generator)).exp()
-    told = ShotRead(noise.shot * errors[0], noise.read * errors[1].square())
+    told = draw_told(noise, options.told_error, generator)
     return noisy, clean, told, Camera(camera.gains / dark[:, None], camera.matrix)
 
 
