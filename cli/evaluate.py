@@ -76,7 +76,7 @@ def command(name: str) -> Callable[..., None]:
         with bars(not as_json) as shown:
             ways = task.methods if baselines and wanted is None else {}
             others = _elsewhere(engine) if baselines else None
-            for row in evaluate(engine, _counted(cases, seen), options, methods, ways, others):
+            for row in evaluate(engine, _counted(cases, seen), options, methods, ways, others, baselines):
                 rows.append(row)
                 shown.show(row.trial, len(seen), total)
         means = averages(rows)

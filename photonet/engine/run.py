@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from photonet.engine import checkpoint
 from photonet.engine.checkpoint import Card, Data
 from photonet.engine.optim import Ema
+from photonet.engine.player import Opponent
 from photonet.engine.recipe import Recipe
 from photonet.engine.task import Network
 from photonet.errors import UsageError, WeightsError
@@ -46,6 +47,7 @@ class Run:
         terms: names of what the loss is made of.
         losses: those terms, of the steps since the last line of the log.
         skipped: updates left out because the gradient was not finite.
+        opponent: the second player, where there is one.
     """
 
     recipe: Recipe
@@ -67,6 +69,7 @@ class Run:
     terms: tuple[str, ...] = ("loss",)
     losses: list[Tensor] = field(default_factory=list)
     skipped: int = 0
+    opponent: Opponent | None = None
 
     @property
     def progress(self) -> float:
@@ -160,6 +163,7 @@ class Run:
             "terms": self.terms,
             "losses": self.losses,
             "skipped": self.skipped,
+            "opponent": self.opponent and self.opponent.state(),
         }
         for name in names:
             torch.save(state, self.folder / f".{name}")
@@ -187,6 +191,8 @@ class Run:
         self.terms = tuple(state["terms"])
         self.losses = [loss.to(device) for loss in state["losses"]]
         self.skipped = state.get("skipped", 0)
+        if self.opponent is not None and state.get("opponent"):
+            self.opponent.restore(state["opponent"])
         self.steps = self.fitting_steps() if self.minutes else max(self.recipe.steps, self.step)
 
     def keep_recipe(self) -> None:

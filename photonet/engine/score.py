@@ -74,6 +74,18 @@ def ssim(result: np.ndarray, clean: np.ndarray) -> float:
     )
 
 
+def best_shifted(result: np.ndarray, clean: np.ndarray, slack: int) -> tuple[np.ndarray, np.ndarray]:
+    """Both pictures without a border of `slack` pixels, the result moved by so many at most to where it fits best."""
+    height, width = (side - 2 * slack for side in clean.shape[:2])
+    if min(height, width) < 1:
+        raise UsageError(f"{clean.shape[1]}×{clean.shape[0]} is too small to look for the best shift", "--data")
+    inner = clean[slack:-slack, slack:-slack]
+    shifts = [
+        result[top : top + height, left : left + width] for top in range(2 * slack + 1) for left in range(2 * slack + 1)
+    ]
+    return min(shifts, key=lambda shifted: np.square(shifted - inner).mean()), inner
+
+
 @dataclass(frozen=True)
 class Case:
     """A picture under a trial.
@@ -157,6 +169,7 @@ def evaluate(
     baselines: Mapping[str, Baseline],
     methods: Mapping[str, Mapping[str, Any]] | None = None,
     elsewhere: Callable[[str, Mapping[str, Any], Photo], Result] | None = None,
+    rivals: bool = False,
 ) -> Iterator[Row]:
     """Scores of every case: of the input itself, of the task, and of others on the same pixels.
 
@@ -167,6 +180,7 @@ def evaluate(
         baselines: classical methods, by name.
         methods: options that make the task work in another way, by name; each is scored as the network that it chose.
         elsewhere: runs another task: its name, its options, a photo → its result.
+        rivals: also those that a trial brings; on the way there and back they always are.
     """
     takes_display = engine.net is None or engine.task.networks[engine.net].expects not in SENSOR_STATES
     for case in cases:
@@ -196,6 +210,8 @@ def evaluate(
             began = perf_counter()
             output = method(noisy, clean)
             yield _row(case, name, output, clean, perf_counter() - began)
+        if rivals:
+            yield from _rivals(case)
 
 
 def _there_and_back(
@@ -208,10 +224,14 @@ def _there_and_back(
     yield _row(case, result.network, *on_the_way, seconds, trial=f"{trial.name}, on the way")
     result, seconds = _timed(engine, case, (through(result.photo),), make_options({**trial.options, **trial.back}))
     yield _row(case, result.network, _shown(case, result.photo), _shown(case, case.clean), seconds)
-    for name, rival in trial.rivals.items():
+    yield from _rivals(case)
+
+
+def _rivals(case: Case) -> Iterator[Row]:
+    for name, rival in case.trial.rivals.items():
         began = perf_counter()
-        back = rival(case.degraded)
-        yield _row(case, name, _shown(case, back), _shown(case, case.clean), perf_counter() - began)
+        result = rival(case.degraded)
+        yield _row(case, name, _shown(case, result), _shown(case, case.clean), perf_counter() - began)
 
 
 def _timed(engine: Engine, case: Case, photos: Sequence[Photo], options: Any) -> tuple[Result, float]:
@@ -252,6 +272,8 @@ def _row(
     figures: Mapping[str, float] | None = None,
     trial: str = "",
 ) -> Row:
+    if case.trial.slack:
+        result, clean = best_shifted(result, clean, case.trial.slack)
     quality = psnr(result, clean), ssim(result, clean)
     return Row(trial or case.trial.name, method, case.picture, *quality, seconds, figures or {})
 

@@ -14,6 +14,7 @@ from torch import Generator, Tensor, nn
 from photonet.color import ColorState
 from photonet.engine.data import Batch, Example, Source, read_pictures
 from photonet.engine.options import Options
+from photonet.engine.player import Player
 from photonet.photo import Photo
 
 INVISIBLE = 2e-6  # mean squared error below which nobody sees a difference
@@ -161,7 +162,9 @@ class Network:
         sample: source of files → named arrays, read once into the bank; by default `target`, and `input` of a pair.
         pair: batch of crops, generator on its device, training options → batch for the loss, with the `input` and the
             `target` of the network and whatever else its loss wants.
-        loss: module, batch, progress 0 to 1 → {"loss": …, and anything to log}.
+        loss: module, batch, progress 0 to 1 → {"loss": …, and anything to log}; with a player also `output`, what it is
+            shown.
+        player: training options → who plays against it, None for nobody.
         score: module, batch → one number, or one for each example, higher is better; by default the decibels of
             `predict`.
     """
@@ -186,6 +189,7 @@ class Network:
     sample: Callable[[Source, "Network"], Example] = read_pictures
     pair: Callable[[Batch, Generator, Any], Batch] | None = None
     loss: Callable[[nn.Module, Batch, float], dict[str, Tensor]] | None = None
+    player: Callable[[Any], Player | None] = lambda options: None
     score: Callable[[nn.Module, Batch], Tensor] | None = None
 
     def predict(self, module: nn.Module, batch: Batch) -> Tensor:
@@ -215,7 +219,8 @@ class Trial:
         back: options of that second run.
         view: photo and number of the picture → pixels that are compared, H W C in 0 to 1; by default those of its
             development.
-        rivals: name → other ways there and back, from the input.
+        rivals: name → other ways to do it, from the input, that know what only this trial knows.
+        slack: pixels by which a result may be shifted against the clean picture: the best shift counts.
         developed: of RAW pictures, measure beside it what the task makes of the developed one.
         elsewhere: other tasks by name, and options that they run with on the first photo, to be measured beside it.
     """
@@ -227,6 +232,7 @@ class Trial:
     back: Mapping[str, Any] = field(default_factory=dict)
     view: Callable[[Photo, int], np.ndarray] | None = None
     rivals: Mapping[str, Callable[[Photo], Photo]] = field(default_factory=dict)
+    slack: int = 0
     developed: bool = False
     elsewhere: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 

@@ -23,6 +23,7 @@ from photonet.engine.checkpoint import Data
 from photonet.engine.data import Bank, Batch, Example, Source, build_bank, fingerprint, read_as
 from photonet.engine.device import Device
 from photonet.engine.optim import Ema, Muon, gradient_norm
+from photonet.engine.player import Opponent
 from photonet.engine.recipe import Recipe
 from photonet.engine.run import BEFORE_DECAY, STATE, WEIGHTS, Report, Run
 from photonet.engine.task import Network
@@ -88,6 +89,7 @@ def train(
     if init is not None:
         checkpoint.load_strictly(module, checkpoint.read_tensors(init)[1], init)
     model, optimizer = fabric.setup(module, make_optimizer(module, recipe))
+    player = network.player(network.training.model_validate(recipe.training))
     run = Run(
         recipe,
         network,
@@ -102,6 +104,7 @@ def train(
         fabric.is_global_zero,
         report,
         steps=recipe.steps,
+        opponent=Opponent(player, fabric, lambda module: make_optimizer(module, recipe)) if player else None,
     )
     if resume:
         run.restore()
@@ -169,7 +172,12 @@ def _update(run: Run, fabric: Fabric, model: Any, bank: Bank) -> Tensor:
         batch = draw(run.network, recipe, bank, recipe.batch, recipe.crop, number, fabric.device)
         with fabric.no_backward_sync(model, enabled=part + 1 < recipe.accumulate):
             terms = run.network.loss(model, batch, run.progress)  # type: ignore[misc]
+            shown: Any = terms.pop("output", None)
+            if run.opponent is not None:
+                terms = run.opponent.against(terms, shown)
             fabric.backward(terms["loss"] / recipe.accumulate)
+        if run.opponent is not None:
+            terms["opponent"] = run.opponent.learn(shown, batch["target"], run.optimizer.param_groups[0]["lr"])
         run.terms = tuple(terms)
         total = total + torch.stack([term.detach().float() for term in terms.values()]) / recipe.accumulate
     parameters = list(run.module.parameters())

@@ -5,6 +5,7 @@
 
 from photonet.io.atomic import OutputError, check_folder, check_target, make_folder, write_atomic
 from photonet.io.formats import FORMATS, RAW_SUFFIXES, READABLE_SUFFIXES, WRITABLE_SUFFIXES, named, suffix_for, writable
+from photonet.io.kernels import read_kernels
 from photonet.io.metadata import Keep, camera_model
 from photonet.io.reading import MAX_MEGAPIXELS, FormatInfo, identify, read, read_bytes
 from photonet.io.sensor import Told, flaws
@@ -36,6 +37,7 @@ __all__ = [
     "pack",
     "read",
     "read_bytes",
+    "read_kernels",
     "read_note",
     "suffix_for",
     "with_note",

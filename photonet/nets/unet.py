@@ -105,3 +105,23 @@ class DenoisingUNet(nn.Module):
         """
         residual = self.unet(torch.cat([noisy, noise_map], 1))
         return noisy - residual.to(noisy.dtype)
+
+
+class RestoringUNet(nn.Module):
+    """A U-Net that predicts what a picture lacks; before training it changes next to nothing.
+
+    Args:
+        channels: of the picture.
+        widths, blocks: as in `UNet`.
+    """
+
+    def __init__(
+        self, channels: int = 3, widths: Sequence[int] = (64, 128, 256), blocks: Sequence[int] = (1, 1, 2)
+    ) -> None:
+        super().__init__()
+        self.unet = UNet(channels, channels, widths, blocks)
+
+    def forward(self, picture: Tensor) -> Tensor:
+        """B C H W, 1.0 = white, to the same shape; the residual is added in the precision of the input."""
+        residual = self.unet(picture)
+        return picture + residual.to(picture.dtype)

@@ -21,6 +21,7 @@ class Entry:
 CATALOG = {
     "denoise": Entry("photonet.tasks.denoise", "Remove noise from photographs, as much as there is."),
     "burst": Entry("photonet.tasks.burst", "Merge noisy frames of one scene into one clean picture."),
+    "deblur": Entry("photonet.tasks.deblur", "Sharpen photographs that motion has blurred."),
     "isp": Entry("photonet.tasks.isp", "Render RAW files as JPEGs that can be turned back into RAW."),
 }
 

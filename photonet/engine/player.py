@@ -1,0 +1,84 @@
+"""A second player: a network that learns to tell another's results from the truth, and is played against."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from photonet.engine.optim import gradient_norm
+
+
+@dataclass(frozen=True)
+class Player:
+    """What a second player is.
+
+    Args:
+        build: its module.
+        weight: of `against` in the loss of the network.
+        against: its module, output of the network → what the network pays for being found out.
+        loss: its module, output, target → its own loss.
+    """
+
+    build: Callable[[], nn.Module]
+    weight: float
+    against: Callable[[nn.Module, Tensor], Tensor]
+    loss: Callable[[nn.Module, Tensor, Tensor], Tensor]
+
+
+def adversary(build: Callable[[], nn.Module], weight: float) -> Player:
+    """A player whose module gives logits: that a picture is no network's.
+
+    Source: Goodfellow et al., "Generative Adversarial Nets", 2014; with the loss of the network that does not saturate.
+    """
+
+    def against(module: nn.Module, output: Tensor) -> Tensor:
+        return F.softplus(-module(output).float()).mean()
+
+    def loss(module: nn.Module, output: Tensor, target: Tensor) -> Tensor:
+        return F.softplus(-module(target).float()).mean() + F.softplus(module(output).float()).mean()
+
+    return Player(build, weight, against, loss)
+
+
+class Opponent:
+    """A player in a training: its module and its optimizer.
+
+    Args:
+        player: what it is.
+        fabric: Lightning's, that the training runs on.
+        make_optimizer: module → optimizer.
+    """
+
+    def __init__(self, player: Player, fabric: Any, make_optimizer: Callable[[nn.Module], Any]) -> None:
+        self.player = player
+        self.module = player.build()
+        self._model, self._optimizer = fabric.setup(self.module, make_optimizer(self.module))
+        self._fabric = fabric
+
+    def against(self, terms: dict[str, Tensor], output: Tensor) -> dict[str, Tensor]:
+        """The terms of the network's loss, with what it pays for being found out."""
+        found = self.player.against(self._model, output)
+        return {**terms, "loss": terms["loss"] + self.player.weight * found, "against": found}
+
+    def learn(self, output: Tensor, target: Tensor, rate: float) -> Tensor:
+        """One update of its own weights; returns its loss."""
+        self._optimizer.zero_grad(set_to_none=True)  # playing against it left gradients
+        loss = self.player.loss(self._model, output.detach(), target)
+        self._fabric.backward(loss)
+        for group in self._optimizer.param_groups:
+            group["lr"] = rate
+        if gradient_norm(self.module.parameters()).isfinite():
+            self._optimizer.step()
+        self._optimizer.zero_grad(set_to_none=True)
+        return loss.detach()
+
+    def state(self) -> dict[str, Any]:
+        """What `restore` takes."""
+        return {"module": self.module.state_dict(), "optimizer": self._optimizer.state_dict()}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go on from a saved state."""
+        self.module.load_state_dict(state["module"])
+        self._optimizer.load_state_dict(state["optimizer"])

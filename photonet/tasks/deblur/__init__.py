@@ -1,0 +1,33 @@
+"""Deblur: sharp pictures from those that motion or focus has blurred."""
+
+from photonet.engine.task import Network, Task, Tiling
+from photonet.nets.unet import RestoringUNet
+from photonet.tasks.deblur import multiscale
+from photonet.tasks.deblur.options import DeblurTrials
+from photonet.tasks.deblur.training import DeblurTraining, make_pair, rms_loss
+from photonet.tasks.deblur.trials import BASELINES, trials
+
+SUMMARY = "Sharpen photographs that motion has blurred."
+
+UNET = Network(
+    summary="U-Net with a wide view, 3.1 M parameters",
+    build=lambda config: RestoringUNet(**config),
+    config={"channels": 3, "widths": (48, 96, 128, 128), "blocks": (1, 3, 2, 2)},
+    tiling=lambda net: Tiling(net.unet.stride, net.unet.radius, bytes_per_pixel=100),
+    crop_multiple=16,
+    training=DeblurTraining,
+    pair=make_pair,
+    loss=rms_loss,
+)
+
+TASK = Task(
+    name="deblur",
+    summary=SUMMARY,
+    networks={"unet": UNET, **multiscale.NETWORKS},
+    trial_options=DeblurTrials,
+    trials=trials,
+    baselines=lambda: BASELINES,
+    protocol="blurred in linear light with highlights 3 times as bright, noise of shot variance 1e-4, rounded to 8 "
+    "bits; PSNR of sRGB values, peak 1, clipped to 0..1, without the border that blur reaches over; measured kernels: "
+    "at the best shift within 4 px",
+)

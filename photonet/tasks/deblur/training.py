@@ -1,0 +1,112 @@
+"""Synthetic blur: what the networks learn from."""
+
+import torch
+from pydantic import Field
+from torch import Generator, Tensor, nn
+
+from photonet.camera import blur
+from photonet.camera.jpeg import jpeg
+from photonet.camera.noise import log_uniform, uniform
+from photonet.camera.sensor import add_shot_read, draw_shot_read
+from photonet.color import srgb_decode, srgb_encode
+from photonet.engine.data import Batch
+from photonet.engine.options import Options, RangeAboveZero, RangeFromZero
+from photonet.engine.task import rms_error
+
+BORDER = 24  # pixels that are cut from every side of a blurred crop: what came in there is made up
+KERNEL = 2 * BORDER + 1
+SAMPLES = 24  # poses of a path
+MOST_OFF_CENTER = 0.7  # of the focal length: how far a crop may be from the middle of its photo
+
+
+class DeblurTraining(Options):
+    """What blurred pictures are made of.
+
+    Args:
+        extent: (lowest, highest) diagonal in pixels of the box that a point draws while the shutter is open.
+        focal: (lowest, highest) focal length in pixels.
+        shaken: share of batches with a path in six degrees of freedom; in the others all is blurred alike, or a thing.
+        moving: of these others, share of pictures in which one thing moves, or stands still before what moves.
+        defocused: share of them that are out of focus instead.
+        radius: (lowest, highest) radius in pixels of the circle of confusion.
+        sharp: share of them that are not blurred at all.
+        lamps: share of pictures whose highlights are brighter than the display shows.
+        brighter: (lowest, highest) factor of these at white.
+        shot: (lowest, highest) shot variance of the sensor's noise; the read noise is what cameras have there.
+        compressed: share of batches that are saved as JPEG; the others are rounded to 8 bits.
+        quality: (lowest, highest) quality of JPEG.
+    """
+
+    extent: RangeAboveZero = (2.0, 32.0)
+    focal: RangeAboveZero = (400.0, 3000.0)
+    shaken: float = Field(0.3, ge=0, le=1)
+    moving: float = Field(0.25, ge=0, le=1)
+    defocused: float = Field(0.12, ge=0, le=1)
+    radius: RangeAboveZero = (0.7, 5.0)
+    sharp: float = Field(0.15, ge=0, le=1)
+    lamps: float = Field(0.25, ge=0, le=1)
+    brighter: RangeAboveZero = (1.0, 10.0)
+    shot: RangeAboveZero = (1e-5, 4e-4)
+    compressed: float = Field(0.4, ge=0, le=1)
+    quality: RangeFromZero = (80.0, 98.0)
+
+
+def make_pair(batch: Batch, generator: Generator, options: DeblurTraining) -> Batch:
+    """`Network.pair`: clean crops → blurred and sharp ones, smaller by a border; pairs of the user's own stay.
+
+    Args:
+        batch: `target` B 3 H W, and `input` for pairs.
+    """
+    if "input" in batch:
+        return batch
+    display = batch["target"]
+    count = len(display)
+    lamps = uniform(count, 0, 1, generator) < options.lamps
+    brighter = torch.where(lamps, log_uniform(count, *options.brighter, generator), 1.0)
+    light = blur.relit(srgb_decode(display), display, brighter)
+    make = _shaken if uniform(1, 0, 1, generator) < options.shaken else _alike
+    blurred, sharp = (values[..., BORDER:-BORDER, BORDER:-BORDER] for values in make(light, generator, options))
+    noisy = add_shot_read(blurred, draw_shot_read(count, generator, options.shot), generator)
+    shown = srgb_encode(noisy.clamp(0, 1))
+    if uniform(1, 0, 1, generator) < options.compressed:
+        subsampling = torch.randint(3, (count,), generator=generator, device=generator.device)
+        shown = jpeg(shown, uniform(count, *options.quality, generator), subsampling)
+    else:
+        shown = (shown * 255).round() / 255
+    return {"input": shown, "target": srgb_encode(sharp.clamp(0, 1))}
+
+
+def _shaken(light: Tensor, generator: Generator, options: DeblurTraining) -> tuple[Tensor, Tensor]:
+    count = len(light)
+    extent, focal = uniform(count, *options.extent, generator), log_uniform(count, *options.focal, generator)
+    path = blur.draw_path(extent, focal, SAMPLES, generator)
+    away = uniform(2 * count, -MOST_OFF_CENTER, MOST_OFF_CENTER, generator).view(count, 2) * focal[:, None]
+    size = torch.tensor(light.shape[:-3:-1], device=light.device)
+    return blur.shaken(light, blur.homographies(path, focal, (size - 1) / 2 + away)), light
+
+
+def _alike(light: Tensor, generator: Generator, options: DeblurTraining) -> tuple[Tensor, Tensor]:
+    """Each picture with one kernel: of all of it, of a thing in it, or of what is behind a thing."""
+    count = len(light)
+    path = blur.draw_path(uniform(count, *options.extent, generator), torch.ones(count), SAMPLES, generator)
+    kernels = blur.path_kernels(path.shift, KERNEL)
+    chosen, moves = uniform(count, 0, 1, generator), uniform(count, 0, 1, generator)
+    disks = blur.disk_kernels(uniform(count, *options.radius, generator), KERNEL)
+    kernels = torch.where((chosen > 1 - options.defocused).view(-1, 1, 1), disks, kernels)
+    still = torch.zeros_like(kernels)
+    still[:, BORDER, BORDER] = 1
+    kernels = torch.where((chosen < options.sharp).view(-1, 1, 1), still, kernels)
+    blurred = blur.convolved(light, kernels)
+    if not options.moving:
+        return blurred, light
+    mask, thing = blur.object_masks(light, generator), light.roll(1, 0)
+    front, whole = blur.moving_object(light, thing, mask, kernels)
+    behind, _ = blur.still_object(light, thing, mask, kernels)
+    before, after = ((moves < share * options.moving).view(-1, 1, 1, 1) for share in (0.5, 1))
+    blurred = torch.where(before, front, torch.where(after, behind, blurred))
+    return blurred, torch.where(after, whole, light)
+
+
+def rms_loss(net: nn.Module, batch: Batch, progress: float) -> dict[str, Tensor]:
+    """The RMS error of each picture, on the scale of 0 to 255."""
+    return {"loss": rms_error(net(batch["input"]), batch["target"]).mean()}

@@ -1,0 +1,142 @@
+"""Synthetic blur with a fixed seed; kernels that were measured; and the classical methods that are told the kernel."""
+
+from collections.abc import Callable, Mapping
+from functools import partial
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from photonet.camera import blur
+from photonet.camera.jpeg import jpeg
+from photonet.camera.sensor import ShotRead, add_shot_read, read_at
+from photonet.color import srgb_decode, srgb_encode
+from photonet.engine.task import Baseline, Network, Trial
+from photonet.errors import UsageError
+from photonet.io import read_kernels
+from photonet.photo import Photo
+from photonet.tasks.deblur.options import DeblurTrials
+from photonet.tasks.deblur.training import BORDER
+
+FOCAL = 1.2  # focal length, as a share of the longer side
+SAMPLES = 65  # poses of a path
+BRIGHTER = 3.0  # highlights at white, beside what the display shows
+SHOT = 1e-4  # shot variance of a camera at its base ISO speed
+NO_JPEG = 100
+SLACK = 4  # pixels that a result may be shifted by, where a kernel does not say where the picture is
+UNSHARP_RADIUS, UNSHARP_AMOUNT = 2.0, 0.6  # the best of a few on four validation pictures at the middle strength
+WIENER_BALANCE, LUCY_ROUNDS = 3e-3, 20  # likewise, with measured kernels
+EDGE = 32  # pixels that a picture is continued by, before it is deconvolved
+
+
+def shake_trial(extent: float, quality: int = NO_JPEG) -> Trial:
+    """A path in six degrees of freedom; torch seed = number of the picture.
+
+    Args:
+        extent: diagonal in pixels of what a point in the middle draws; 0 is no motion.
+        quality: of JPEG.
+    """
+
+    def shake(light: Tensor, generator: torch.Generator) -> Tensor:
+        if not extent:
+            return light
+        focal = torch.tensor([FOCAL * max(light.shape[-2:])])
+        path = blur.draw_path(torch.tensor([extent]), focal, SAMPLES, generator)
+        center = torch.tensor([[(side - 1) / 2 for side in light.shape[:-3:-1]]])
+        return blur.shaken(light, blur.homographies(path, focal, center))
+
+    name = f"shake {extent:g} px" if extent else "sharp"
+    return Trial(_name(name, quality), partial(_degraded, shake, BORDER, quality))
+
+
+def kernel_trial(number: int, kernel: np.ndarray, quality: int = NO_JPEG) -> Trial:
+    """A kernel, centered; the result may be shifted by a few pixels.
+
+    Args:
+        number: of the kernel, for its name.
+        kernel: h w.
+        quality: of JPEG.
+    """
+    known = blur.centered(torch.from_numpy(kernel.astype(np.float32)))
+    reach = len(known) // 2
+
+    def convolve(light: Tensor, generator: torch.Generator) -> Tensor:
+        return blur.convolved(light, known[None])
+
+    rivals = {name: partial(_deconvolved, method, known) for name, method in DECONVOLUTIONS.items()}
+    name = _name(f"kernel {number}", quality)
+    return Trial(name, partial(_degraded, convolve, reach, quality), slack=SLACK, rivals=rivals)
+
+
+def _name(name: str, quality: int) -> str:
+    return name if quality == NO_JPEG else f"{name}, quality {quality}"
+
+
+def _degraded(
+    spoil: Callable[[Tensor, torch.Generator], Tensor], border: int, quality: int, clean: np.ndarray, number: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """The blurred picture and the sharp one, without a border."""
+    if min(clean.shape[:2]) <= 2 * border:
+        raise UsageError(f"{clean.shape[1]}×{clean.shape[0]} is too small for this blur", "--data")
+    generator = torch.Generator().manual_seed(number)
+    display = torch.from_numpy(clean).permute(2, 0, 1)[None]
+    light = spoil(blur.relit(srgb_decode(display), display, torch.tensor([BRIGHTER])), generator)
+    light, display = (values[..., border : -border or None, border : -border or None] for values in (light, display))
+    shot = torch.tensor([SHOT])
+    shown = srgb_encode(add_shot_read(light, ShotRead(shot, read_at(shot)), generator).clamp(0, 1))
+    if quality == NO_JPEG:
+        shown = (shown * 255).round() / 255
+    else:
+        color = shown.expand(-1, 3, -1, -1)
+        shown = jpeg(color, torch.tensor([float(quality)]), torch.tensor([2]))[:, : shown.shape[1]]
+    blurred, sharp = (values[0].permute(1, 2, 0).contiguous().numpy() for values in (shown, display))
+    return blurred, sharp
+
+
+def unsharp(blurred: np.ndarray, clean: np.ndarray) -> np.ndarray:
+    """What most programs call sharpening."""
+    from skimage.filters import unsharp_mask  # half a second that only a comparison has to wait for
+
+    result: np.ndarray = unsharp_mask(blurred, UNSHARP_RADIUS, UNSHARP_AMOUNT, channel_axis=-1)
+    return result.astype(np.float32)
+
+
+BASELINES: Mapping[str, Baseline] = {"unsharp mask": unsharp}
+
+
+def _wiener(light: np.ndarray, kernel: np.ndarray) -> np.ndarray:
+    from skimage.restoration import wiener
+
+    return np.asarray(wiener(light, kernel, WIENER_BALANCE, clip=False))
+
+
+def _richardson_lucy(light: np.ndarray, kernel: np.ndarray) -> np.ndarray:
+    from skimage.restoration import richardson_lucy
+
+    return np.asarray(richardson_lucy(np.maximum(light, 1e-4), kernel, LUCY_ROUNDS, clip=False))
+
+
+DECONVOLUTIONS = {"Wiener, true kernel": _wiener, "Richardson-Lucy, true kernel": _richardson_lucy}
+
+
+def _deconvolved(method: Callable[[np.ndarray, np.ndarray], np.ndarray], kernel: Tensor, photo: Photo) -> Photo:
+    """A classical deconvolution of each channel in linear light."""
+    light = srgb_decode(np.pad(photo.pixels, ((EDGE, EDGE), (EDGE, EDGE), (0, 0)), mode="symmetric"))
+    planes = [method(plane, kernel.numpy()) for plane in np.moveaxis(light, 2, 0)]
+    linear = np.stack(planes, 2)[EDGE:-EDGE, EDGE:-EDGE].astype(np.float32)
+    return photo.with_pixels(srgb_encode(linear.clip(0, 1)))
+
+
+def trials(options: DeblurTrials, network: Network) -> list[Trial]:
+    """The conditions that `photonet eval deblur` measures."""
+    if options.kernels is not None:
+        kernels = enumerate(read_kernels(options.kernels), 1)
+        return [kernel_trial(number, kernel, options.quality) for number, kernel in kernels]
+    try:
+        extents = [float(text) for text in options.extent.split(",")]
+    except ValueError:
+        raise UsageError(f"{options.extent!r} is no list of numbers", "--extent", "write 5,12,25") from None
+    largest = 2 * (BORDER - 1)
+    if not all(0 <= extent <= largest for extent in extents):
+        raise UsageError(f"{options.extent} is out of range", "--extent", f"0 to {largest} pixels")
+    return [shake_trial(extent, options.quality) for extent in extents]
