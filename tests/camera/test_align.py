@@ -25,17 +25,22 @@ def noisy(picture, seed):
     return picture + np.random.default_rng(seed).normal(0, NOISE, picture.shape).astype(np.float32)
 
 
+def warped(photograph, size, matrix):
+    """Reference, and frame that shows it where the matrix takes its places."""
+    height, width = size
+    begin = np.array([[1, 0, CORNER], [0, 1, CORNER], [0, 0, 1.0]])
+    motion = begin @ matrix @ np.linalg.inv(begin)
+    frame = cv2.warpPerspective(photograph, motion, photograph.shape[::-1], flags=cv2.INTER_CUBIC)
+    cut = np.s_[CORNER : CORNER + height, CORNER : CORNER + width]
+    return noisy(photograph[cut], 1), noisy(frame[cut], 2)
+
+
 def handheld(photograph, size, shift, degrees=0.0):
     """Reference, frame, and the matrix that takes places of the reference to those of the frame."""
-    height, width = size
-    middle = (CORNER + (width - 1) / 2, CORNER + (height - 1) / 2)
-    motion = np.eye(3)
-    motion[:2] = cv2.getRotationMatrix2D(middle, degrees, 1)
-    motion[:2, 2] += shift
-    moved = cv2.warpPerspective(photograph, motion, photograph.shape[::-1], flags=cv2.INTER_CUBIC)
-    cut = np.s_[CORNER : CORNER + height, CORNER : CORNER + width]
-    begin = np.array([[1, 0, CORNER], [0, 1, CORNER], [0, 0, 1.0]])
-    return noisy(photograph[cut], 1), noisy(moved[cut], 2), np.linalg.inv(begin) @ motion @ begin
+    matrix = np.eye(3)
+    matrix[:2] = cv2.getRotationMatrix2D(((size[1] - 1) / 2, (size[0] - 1) / 2), degrees, 1)
+    matrix[:2, 2] += shift
+    return *warped(photograph, size, matrix), matrix
 
 
 def grid(height, width):
@@ -44,7 +49,8 @@ def grid(height, width):
 
 def places_by(matrix, height, width):
     x, y = grid(height, width)
-    return np.stack([matrix[row, 0] * x + matrix[row, 1] * y + matrix[row, 2] for row in (0, 1)], 2)
+    a, b, c = (row[0] * x + row[1] * y + row[2] for row in matrix)
+    return np.stack([a / c, b / c], 2)
 
 
 def error(motion, matrix, size):
@@ -91,22 +97,10 @@ def test_brightness_on_any_scale(photographs):
 
 def test_tilt(photographs):
     """A homography that no shift and rotation comes near."""
-    size = (205, 251)
-    reference, _, _ = handheld(photographs["astronaut"], size, (0, 0))
-    wide = np.array([[1, 0, CORNER], [0, 1, CORNER], [0, 0, 1.0]])
-    tilt = np.array([[1.02, 0.01, -2], [-0.005, 0.99, 1], [4e-5, -3e-5, 1]])
-    moved = cv2.warpPerspective(
-        photographs["astronaut"],
-        wide @ tilt @ np.linalg.inv(wide),
-        photographs["astronaut"].shape[::-1],
-        flags=cv2.INTER_CUBIC,
-    )
-    frame = noisy(moved[CORNER : CORNER + size[0], CORNER : CORNER + size[1]], 3)
-    motion = find_motion(reference, frame)
+    size, tilt = (205, 251), np.array([[1.02, 0.01, -2], [-0.005, 0.99, 1], [4e-5, -3e-5, 1]])
+    motion = find_motion(*warped(photographs["astronaut"], size, tilt))
     assert motion is not None
-    x, y = grid(*size)
-    a, b, c = (row[0] * x + row[1] * y + row[2] for row in tilt)
-    assert np.sqrt(np.square(motion.at(x, y) - np.stack([a / c, b / c], 2)).sum(2).mean()) < 0.15
+    assert error(motion, tilt, size) < 0.15
 
 
 def test_unrelated_pictures(photographs):
@@ -128,9 +122,8 @@ def test_reduced_view(photographs):
     motion = find_motion(*half, factor=2)
     assert motion is not None
     assert error(motion, matrix, size) < 0.2
-    assert motion.shift == pytest.approx(
-        np.median(np.linalg.norm(places_by(matrix - np.eye(3), *size), axis=2)), abs=0.2
-    )
+    distances = np.linalg.norm(places_by(matrix, *size) - places_by(np.eye(3), *size), axis=2)
+    assert motion.shift == pytest.approx(np.median(distances), abs=0.2)
 
 
 def test_a_patch_that_moved_on_its_own(photographs):
@@ -179,8 +172,7 @@ def test_pictures_too_small_for_it():
     assert motion is not None
     assert motion.shift == 0
     assert motion.factor == 3
-    x, y = grid(69, 180)
-    np.testing.assert_allclose(motion.at(x, y), np.stack([x, y], 2), atol=1e-9)
+    np.testing.assert_allclose(motion.at(*grid(69, 180)), places_by(np.eye(3), 69, 180), atol=1e-9)
 
 
 def test_at_value():
