@@ -19,6 +19,7 @@ BAYER = {
     "GRBG": np.array([[1, 0], [2, 1]]),
     "GBRG": np.array([[1, 2], [0, 1]]),
 }
+RGGB = BAYER["RGGB"]  # all that networks know: other phases are turned into it
 # axes over which a mosaic of even height and width is turned to become RGGB, and back
 FLIPS_TO_RGGB: Mapping[str, tuple[int, ...]] = {"RGGB": (), "GRBG": (-1,), "GBRG": (-2,), "BGGR": (-2, -1)}
 XTRANS = np.array(

@@ -8,8 +8,9 @@ import cv2
 import numpy as np
 
 from photonet.camera.align import Motion, find_motion, sampled
-from photonet.camera.mosaic import bayer_phase
+from photonet.camera.mosaic import RGGB
 from photonet.color import ColorState
+from photonet.engine.bayer import is_bayer
 from photonet.engine.task import Window
 from photonet.errors import InputError, UsageError
 from photonet.io import camera_model
@@ -131,8 +132,7 @@ class Frame:
 
     def __init__(self, photo: Photo, number: int, motion: Motion) -> None:
         self.photo, self.number, self.motion = photo, number, motion
-        mosaic = photo.state == ColorState.MOSAIC and photo.sensor is not None
-        self._period = len(photo.sensor.cfa) if mosaic and bayer_phase(photo.sensor.cfa) else 1  # type: ignore[union-attr]
+        self._period = len(RGGB) if is_bayer(photo) else 1
         self.seen = np.empty((0, 0), bool)
 
     def look(self, window: Window) -> np.ndarray:

@@ -8,9 +8,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from photonet.camera.mosaic import FLIPS_TO_RGGB, bayer_phase
 from photonet.camera.sensor import ShotRead
 from photonet.color import ColorState
+from photonet.engine.bayer import flips_of, is_bayer
 from photonet.engine.task import Prepared, Runner, Window
 from photonet.errors import UsageError
 from photonet.photo import Photo
@@ -30,10 +30,9 @@ def choose(photos: Sequence[Photo], options: BurstOptions) -> str:
     photo = photos[0]
     if options.method == "kpn" and photo.sensor is not None:
         raise UsageError("kpn is for developed pictures", "--method", "take another for RAW, or develop it before")
-    bayer = photo.state == ColorState.MOSAIC and photo.sensor is not None and bayer_phase(photo.sensor.cfa) is not None
     if options.method == "kpn" and photo.pixels.shape[2] == 1:
         return "kpn-small-gray"
-    return usual(bayer, options)
+    return usual(is_bayer(photo), options)
 
 
 def usual(raw: bool, options: BurstOptions) -> str:
@@ -53,7 +52,7 @@ def prepare(photos: Sequence[Photo], options: BurstOptions, runner: Runner) -> P
     frames, lost = align(photos)
     # linear pictures stay linear for every network: their noise is known there
     state = ColorState.LINEAR if reference.state == ColorState.LINEAR else network.expects
-    turned = _flips(reference, runner) if state == ColorState.MOSAIC else ()
+    turned = flips_of(reference, runner.network) if state == ColorState.MOSAIC else ()
     read = _reader(reference, frames, state, runner)
     notes = {"reference": named(reference, 0), "frames": 1 + len(frames), **_report(frames)}
 
@@ -77,14 +76,6 @@ def prepare(photos: Sequence[Photo], options: BurstOptions, runner: Runner) -> P
         return stack, *(maps[name] for name in network.maps)
 
     return Prepared(inputs, notes, finish=lambda output: output.flip(turned), complete=complete, returns=state)
-
-
-def _flips(photo: Photo, runner: Runner) -> tuple[int, ...]:
-    phase = bayer_phase(photo.sensor.cfa) if photo.sensor is not None else None
-    if phase is None:
-        what = f"{runner.network} is for Bayer mosaics, and this is none"
-        raise UsageError(what, photo.meta.source or "", "leave --net out: another network takes it")
-    return FLIPS_TO_RGGB[phase]
 
 
 def _reader(reference: Photo, frames: Sequence[Frame], state: ColorState, runner: Runner) -> Any:

@@ -9,7 +9,7 @@ from torch import Generator, Tensor
 
 from photonet.camera import unprocess
 from photonet.camera.handheld import draw_shifts, resampled, translated, with_passers_by
-from photonet.camera.mosaic import mosaic, pack, unpack
+from photonet.camera.mosaic import RGGB, mosaic, pack, unpack
 from photonet.camera.noise import camera_jpeg, draw_grain, draw_half, log_uniform, soften, uniform, white
 from photonet.camera.sensor import ShotRead, add_shot_read, draw_shot_read, draw_told, from_deviations, variance
 from photonet.camera.unprocess import draw_camera
@@ -19,7 +19,6 @@ from photonet.engine.options import Counts, RangeAboveZero, RangeFromZero
 from photonet.engine.task import Network, Options
 from photonet.io import read
 from photonet.tasks.burst.frames import stacked
-from photonet.tasks.burst.scores import RGGB
 
 OWN_FRAMES = 8  # of a burst of the user's own
 

@@ -5,7 +5,7 @@ import torch
 
 from photonet.camera import unprocess
 from photonet.camera.handheld import draw_shifts, translated
-from photonet.camera.mosaic import mosaic
+from photonet.camera.mosaic import RGGB, mosaic
 from photonet.camera.noise import log_uniform
 from photonet.camera.sensor import SHOT_LEVELS, ShotRead, add_shot_read, read_at
 from photonet.camera.unprocess import draw_camera, sensor_of
@@ -14,7 +14,7 @@ from photonet.engine.task import Network, Trial
 from photonet.errors import UsageError
 from photonet.photo import Photo, Sensor
 from photonet.tasks.burst.options import BurstTrials
-from photonet.tasks.burst.scores import BORDER, RGGB, shown
+from photonet.tasks.burst.scores import BORDER, shown
 
 # gain: logarithms of the standard deviation of read noise, and of the variance of shot noise
 GAINS = {1: (-2.2, -2.6), 2: (-1.8, -2.2), 4: (-1.44, -1.8), 8: (-1.07, -1.5)}

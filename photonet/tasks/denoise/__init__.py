@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from photonet.camera.sensor import SHOT_LEVELS
 from photonet.color import ColorState
+from photonet.engine.bayer import is_bayer
 from photonet.engine.task import Network, Prepared, Runner, Task, Trial
 from photonet.errors import UsageError
 from photonet.photo import Photo
@@ -16,7 +17,7 @@ SUMMARY = "Remove noise from photographs, as much as there is."
 
 def choose(photos: Sequence[Photo], options: DenoiseOptions) -> str:
     """Bayer mosaics as they are; X-Trans and linear DNGs as camera RGB, by the network for display pictures."""
-    return "raw-unet" if raw.can_take(photos[0]) else "unet"
+    return "raw-unet" if is_bayer(photos[0]) else "unet"
 
 
 def prepare(photos: Sequence[Photo], options: DenoiseOptions, runner: Runner) -> Prepared:

@@ -5,9 +5,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from photonet.camera.mosaic import FLIPS_TO_RGGB, bayer_phase
 from photonet.camera.sensor import LEAST_VARIANCE, ShotRead, read_at
-from photonet.color import ColorState
+from photonet.engine.bayer import flips_of
 from photonet.engine.noise import sensor_noise
 from photonet.engine.task import Prepared, Runner, Window
 from photonet.errors import UsageError
@@ -16,11 +15,6 @@ from photonet.tasks.denoise.options import DenoiseOptions
 from photonet.tasks.denoise.raw_networks import DOMAINS
 
 LEAST_READ = 0.3  # of the read variance that cameras have at a shot variance: networks know no sensor with less
-
-
-def can_take(photo: Photo) -> bool:
-    """Whether a photo is a Bayer mosaic."""
-    return photo.state == ColorState.MOSAIC and photo.sensor is not None and bayer_phase(photo.sensor.cfa) is not None
 
 
 def noise_in(photo: Photo, options: DenoiseOptions) -> tuple[ShotRead, str]:
@@ -42,11 +36,7 @@ def prepare(photos: Sequence[Photo], options: DenoiseOptions, runner: Runner) ->
     if options.sigma != "auto":
         fix = "leave it out, tell --noise SHOT,READ, or denoise the developed picture with --net unet"
         raise UsageError("the noise of a RAW picture is no single level", "--sigma", fix)
-    phase = bayer_phase(photo.sensor.cfa) if photo.sensor is not None else None
-    if phase is None:
-        what = f"{runner.network} is for Bayer mosaics, and this is none"
-        raise UsageError(what, photo.meta.source or "", "leave --net out: another network takes it")
-    flips, domain = FLIPS_TO_RGGB[phase], DOMAINS[runner.network]
+    flips, domain = flips_of(photo, runner.network), DOMAINS[runner.network]
     picture = runner.picture(photo, runner.network)
     found, origin = noise_in(photo, options)
     noise = ShotRead(found.shot, torch.maximum(found.read, LEAST_READ * read_at(found.shot.clamp_min(LEAST_VARIANCE))))

@@ -9,7 +9,7 @@ from pydantic import Field
 from torch import Generator, Tensor, nn
 
 from photonet.camera import process
-from photonet.camera.mosaic import BAYER, mosaic
+from photonet.camera.mosaic import RGGB, mosaic
 from photonet.camera.noise import draw_half, uniform
 from photonet.camera.sensor import (
     HIGH_ISO_CAMERAS,
@@ -34,7 +34,6 @@ from photonet.nets.unet import DenoisingUNet
 from photonet.photo import Photo
 
 DISPLAY = (ColorState.SRGB, 3)  # of the photos that training pairs and trials are made from
-RGGB = BAYER["RGGB"]  # all that the networks know: other phases are turned into it
 DARKEST_EXPOSURE = 3.0  # stops
 HIGH_ISO_WHITE = 15_871.0  # digital numbers between black and white of a sensor of 14 bits
 
