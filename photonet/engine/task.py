@@ -7,17 +7,16 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
-import torch
 from numpy.typing import DTypeLike
 from torch import Generator, Tensor, nn
 
 from photonet.color import ColorState
 from photonet.engine.data import Batch, Example, Source, read_pictures
+from photonet.engine.losses import decibels
+from photonet.engine.losses import rms_error as rms_error  # where tasks found it before
 from photonet.engine.options import Options
 from photonet.engine.player import Player
 from photonet.photo import Photo
-
-INVISIBLE = 2e-6  # mean squared error below which nobody sees a difference
 
 
 @dataclass(frozen=True)
@@ -126,16 +125,6 @@ def together(paths: Sequence[Path]) -> list[tuple[Path, ...]]:
 def as_they_come(photos: Sequence[Photo], options: Any) -> Sequence[Photo]:
     """The default of `Task.arrange`."""
     return photos
-
-
-def decibels(output: Tensor, target: Tensor) -> Tensor:
-    """Peak signal-to-noise ratio of each picture of a batch, B C H W, peak 1.0, not clipped."""
-    return -10 * torch.log10((output.float() - target).square().mean((1, 2, 3)) + INVISIBLE)
-
-
-def rms_error(output: Tensor, target: Tensor) -> Tensor:
-    """Root of the mean squared error of each picture of a batch, B C H W, on the scale of 0 to 255."""
-    return 255 * ((output.float() - target).square().mean((1, 2, 3)) + INVISIBLE).sqrt()
 
 
 @dataclass(frozen=True)

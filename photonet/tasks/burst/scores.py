@@ -9,7 +9,7 @@ from photonet.camera import process
 from photonet.camera.mosaic import RGGB
 from photonet.color import srgb_encode
 from photonet.engine.data import Batch
-from photonet.engine.task import decibels, rms_error
+from photonet.engine.losses import decibels, rms_error
 
 BORDER = 8  # pixels that the published protocol leaves out
 WHITE_SLOPE = 1.055 / 2.4  # of the sRGB curve at white, where the protocol goes on straight

@@ -15,8 +15,9 @@ from photonet.camera.noise import Grain, camera_jpeg, draw_grain, soften, unifor
 from photonet.camera.sensor import ShotRead, stabilize, stabilized_deviation, unstabilize
 from photonet.color import ColorState
 from photonet.engine.data import Batch
+from photonet.engine.losses import rms_error
 from photonet.engine.options import Range, RangeAboveZero, RangeFromZero
-from photonet.engine.task import Network, Options, Prepared, Runner, Tiling, Trial, Window, rms_error
+from photonet.engine.task import Network, Options, Prepared, Runner, Tiling, Trial, Window
 from photonet.engine.tiles import magnify_window
 from photonet.errors import UsageError
 from photonet.nets.dncnn import DnCNN, fold_batch_norm

@@ -27,8 +27,9 @@ from photonet.camera.sensor import (
 from photonet.camera.unprocess import Camera, draw_camera, sensor_of, unprocess
 from photonet.color import ColorState, srgb_encode
 from photonet.engine.data import Batch
+from photonet.engine.losses import decibels, rms_error
 from photonet.engine.options import RangeAboveZero
-from photonet.engine.task import Network, Options, Tiling, Trial, decibels, rms_error
+from photonet.engine.task import Network, Options, Tiling, Trial
 from photonet.nets.brooks import BrooksUNet
 from photonet.nets.unet import DenoisingUNet
 from photonet.photo import Photo

@@ -9,7 +9,7 @@ from photonet.camera.noise import uniform
 from photonet.camera.unprocess import Camera, draw_camera
 from photonet.color import srgb_decode, srgb_encode
 from photonet.engine.data import Batch
-from photonet.engine.task import decibels
+from photonet.engine.losses import decibels
 from photonet.tasks.isp.flow import best_whites, recovered, rendered
 from photonet.tasks.isp.options import IspTraining
 
