@@ -46,3 +46,8 @@ def completed(fit: NoiseFit) -> tuple[ShotRead, str]:
 def of_floats(shot: float, read: float) -> ShotRead:
     """Two variances as the noise of a batch of one."""
     return ShotRead(torch.tensor([shot]), torch.tensor([read]))
+
+
+def reported(noise: ShotRead, origin: str) -> dict[str, float | str]:
+    """What the notes of a run say: both variances of a batch of one, and who says so."""
+    return {**{name: float(f"{level.item():.3g}") for name, level in noise._asdict().items()}, "levels": origin}

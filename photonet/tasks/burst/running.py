@@ -11,6 +11,7 @@ from torch import Tensor
 from photonet.camera.sensor import ShotRead
 from photonet.color import ColorState
 from photonet.engine.bayer import flips_of, is_bayer
+from photonet.engine.noise import reported
 from photonet.engine.task import Prepared, Runner, Window
 from photonet.errors import UsageError
 from photonet.photo import Photo
@@ -66,8 +67,7 @@ def prepare(photos: Sequence[Photo], options: BurstOptions, runner: Runner) -> P
         notes |= {"noise": round(told * 255, 2), "levels": origin}
     else:
         levels, origin = noise.shot_read(reference, frames, state, options)
-        found = {name: float(f"{level.item():.3g}") for name, level in levels._asdict().items()}
-        notes |= {**found, "levels": origin}
+        notes |= reported(levels, origin)
 
     def inputs(window: Window) -> tuple[Tensor, ...]:
         stack = read(window).flip(turned)

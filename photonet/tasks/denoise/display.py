@@ -16,6 +16,7 @@ from photonet.camera.sensor import ShotRead, stabilize, stabilized_deviation, un
 from photonet.color import ColorState
 from photonet.engine.data import Batch
 from photonet.engine.losses import rms_error
+from photonet.engine.noise import of_floats
 from photonet.engine.options import Range, RangeAboveZero, RangeFromZero
 from photonet.engine.task import Network, Options, Prepared, Runner, Tiling, Trial, Window
 from photonet.engine.tiles import magnify_window
@@ -146,7 +147,7 @@ def prepare(photos: Sequence[Photo], options: DenoiseOptions, runner: Runner) ->
     """The noise level of the picture, once; then windows of picture and map."""
     photo = photos[0]
     if options.noise != "auto":
-        return _prepare_linear(photo, ShotRead(*(torch.tensor([level]) for level in options.noise)), runner)
+        return _prepare_linear(photo, of_floats(*options.noise), runner)
     picture = runner.picture(photo, runner.network)
     if runner.network.startswith("dncnn"):
         if options.sigma != "auto":

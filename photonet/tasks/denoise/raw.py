@@ -7,7 +7,7 @@ from torch import Tensor
 
 from photonet.camera.sensor import LEAST_VARIANCE, ShotRead, read_at
 from photonet.engine.bayer import flips_of
-from photonet.engine.noise import sensor_noise
+from photonet.engine.noise import reported, sensor_noise
 from photonet.engine.task import Prepared, Runner, Window
 from photonet.errors import UsageError
 from photonet.photo import Photo
@@ -48,5 +48,4 @@ def prepare(photos: Sequence[Photo], options: DenoiseOptions, runner: Runner) ->
         on_device = ShotRead(*(level.to(output.device) for level in noise))
         return domain.leave(output, on_device).flip(flips)
 
-    shot, read = (float(f"{level.item():.3g}") for level in found)
-    return Prepared(inputs, {"shot": shot, "read": read, "levels": origin}, finish=finish)
+    return Prepared(inputs, reported(found, origin), finish=finish)
