@@ -64,7 +64,8 @@ def command(name: str) -> Callable[..., None]:
             folder = Path("runs") / task.weights_name(chosen.network)
         network = task.networks[chosen.network]
         make_options(network.training, chosen.training)
-        sources = split(list_sources(photos, pairs, READABLE_SUFFIXES, merged=task.photos[1] > 1), chosen.validation)
+        suffixes = (*READABLE_SUFFIXES, *(network.also if photos else ()))
+        sources = split(list_sources(photos, pairs, suffixes, merged=task.photos[1] > 1), chosen.validation)
         stopping = _Stop()
         with bars(not quiet) as shown:
             weights = train(

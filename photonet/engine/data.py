@@ -1,22 +1,20 @@
-"""Training examples: decoded once into one memory-mapped file, cropped at random from there."""
+"""Training examples: the files they come from, and how those are read."""
 
 import hashlib
-import json
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
-from torch import Generator, Tensor
+from torch import Tensor
 
 from photonet.color import ENCODED_LUMA, LUMA_WEIGHTS, ColorState, transfer
 from photonet.engine.develop import for_network
 from photonet.errors import InputError, UsageError
-from photonet.io import read, write_atomic
-from photonet.photo import Photo, full_scale
+from photonet.io import read
+from photonet.photo import Photo
 
 Example = Mapping[str, np.ndarray]  # named arrays H W C of one height and width: a clean picture, or a pair
 Batch = dict[str, Tensor]
@@ -50,7 +48,8 @@ def list_sources(
 
     Args:
         photos: folder of clean photos.
-        pairs: folder of inputs and folder of targets.
+        pairs: folder of inputs and folder of targets; a `*` in their paths stands for any folder, the same in both: so
+            for GoPro's train/*/blur and train/*/sharp.
         suffixes: of pictures.
         flag: what an error calls `photos`.
         merged: an input is a folder of pictures, whose name is the target's; the target comes last in `Source.files`.
@@ -79,14 +78,28 @@ def list_sources(
 
 
 def _by_name(folder: Path, suffixes: Collection[str]) -> dict[Path, tuple[Path, ...]]:
-    """Relative name without its ending → file."""
+    """Relative name without its ending → file; what `*` stands for is its beginning."""
     found: dict[Path, tuple[Path, ...]] = {}
-    for path in list_pictures(folder, suffixes):
-        name = path.relative_to(folder).with_suffix("")
-        if name in found:
-            raise UsageError(f"{found[name][0].name} and {path.name} cannot be told apart", path.parent, "remove one")
-        found[name] = (path,)
+    for prefix, root in _roots(folder):
+        for path in list_pictures(root, suffixes):
+            name = prefix / path.relative_to(root).with_suffix("")
+            if name in found:
+                what = f"{found[name][0].name} and {path.name} cannot be told apart"
+                raise UsageError(what, path.parent, "remove one")
+            found[name] = (path,)
     return found
+
+
+def _roots(folder: Path) -> list[tuple[Path, Path]]:
+    """The folders that a path with `*` stands for, and what that is in each."""
+    stars = [index for index, part in enumerate(folder.parts) if "*" in part]
+    if not stars:
+        return [(Path(), folder)]
+    base = Path(*folder.parts[: stars[0]])
+    found = sorted(path for path in base.glob(str(Path(*folder.parts[stars[0] :]))) if path.is_dir())
+    if not found:
+        raise UsageError("no such folder", folder)
+    return [(Path(*(path.parts[index] for index in stars)), path) for path in found]
 
 
 def _folders_by_name(folder: Path, suffixes: Collection[str]) -> dict[Path, tuple[Path, ...]]:
@@ -141,107 +154,3 @@ def fingerprint(sources: Sequence[Source]) -> str:
     """SHA-256 over the names and sizes of the files."""
     lines = [f"{s.name} {[f.stat().st_size for f in s.files]}" for s in sources]
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()
-
-
-class Bank:
-    """Examples in one memory-mapped file.
-
-    Args:
-        folder: holds `bank.bin`, the arrays one after another, and `bank.json`, which says where each begins.
-    """
-
-    def __init__(self, folder: Path) -> None:
-        self.index: list[dict] = json.loads((folder / "bank.json").read_text())["examples"]
-        self._data = np.memmap(folder / "bank.bin", mode="r", dtype=np.uint8)
-        areas = np.array([np.prod(next(iter(e["arrays"].values()))["shape"][:2]) for e in self.index], float)
-        self._cumulative = torch.from_numpy(np.cumsum(np.sqrt(areas) / np.sqrt(areas).sum()))
-
-    def __len__(self) -> int:
-        return len(self.index)
-
-    def example(self, index: int) -> dict[str, np.ndarray]:
-        """Named arrays H W C, views into the file."""
-        arrays = {}
-        for name, entry in self.index[index]["arrays"].items():
-            count = int(np.prod(entry["shape"])) * np.dtype(entry["dtype"]).itemsize
-            raw = self._data[entry["offset"] : entry["offset"] + count]
-            arrays[name] = raw.view(entry["dtype"]).reshape(entry["shape"])
-        return arrays
-
-    def draw(self, batch: int, size: int, generator: Generator) -> Batch:
-        """Random crops, flipped and turned: named tensors B C size size, float32, 1.0 = full scale.
-
-        Pictures are drawn by the square root of their area: large ones count for more, but do not drown small ones.
-        """
-        numbers = torch.rand(batch, 5, generator=generator, dtype=torch.float64)
-        crops: dict[str, list[Tensor]] = {}
-        for pick, top, left, flip, turn in numbers:
-            example = self.example(min(int(torch.searchsorted(self._cumulative, pick)), len(self) - 1))
-            for name, array in example.items():
-                crop = _crop(array, size, float(top), float(left))
-                crop = crop.flip(-1) if flip < 0.5 else crop
-                crops.setdefault(name, []).append(crop.rot90(int(turn * 4), (-2, -1)))
-        return {name: torch.stack(tensors) for name, tensors in crops.items()}
-
-
-def _crop(array: np.ndarray, size: int, top: float, left: float) -> Tensor:
-    """C size size from a picture H W C; a picture smaller than that is reflected."""
-    y, x = (int(place * (max(length - size, 0) + 1)) for place, length in zip((top, left), array.shape, strict=False))
-    window = array[y : y + size, x : x + size]
-    missing = [(0, size - n) for n in window.shape[:2]]
-    if any(after for _, after in missing):
-        window = np.pad(window, [*missing, (0, 0)], mode="symmetric")
-    return torch.from_numpy(window.astype(np.float32)).permute(2, 0, 1) / full_scale(array.dtype)
-
-
-def build_bank(
-    sources: Sequence[Source],
-    sample: Callable[[Source], Example],
-    folder: Path,
-    reading: str = "",
-    progress: Callable[[int], None] = lambda done: None,
-) -> Bank:
-    """Decode every source once; a bank of the same files, read the same way, that is already there is used again.
-
-    Args:
-        reading: says how `sample` reads, where that is not always the same way.
-        progress: told how many sources are done.
-
-    Raises:
-        InputError: files that cannot be read, or arrays of an example that differ in size; all of them are listed.
-    """
-    times = [file.stat().st_mtime_ns for source in sources for file in source.files]
-    key = hashlib.sha256(f"{fingerprint(sources)} {times} {reading}".encode()).hexdigest()
-    listing = folder / "bank.json"
-    if listing.exists() and json.loads(listing.read_text())["sources"] == key:
-        return Bank(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    listing.unlink(missing_ok=True)
-    index, offset, problems = [], 0, []
-    with (folder / "bank.bin").open("wb") as file:
-        for done, source in enumerate(sources):
-            arrays = {}
-            try:
-                example = _checked(source, sample(source))
-            except InputError as error:
-                problems.append(str(error))
-                continue
-            for name, array in example.items():
-                arrays[name] = {"offset": offset, "shape": list(array.shape), "dtype": array.dtype.str}
-                offset += file.write(np.ascontiguousarray(array).tobytes())
-                offset += file.write(bytes(-offset % 8))  # keeps every array aligned
-            index.append({"source": source.name, "arrays": arrays})
-            progress(done + 1)
-    if problems:
-        what = f"{len(problems)} of {len(sources)} training examples cannot be used: {'; '.join(problems[:5])}"
-        raise InputError(what, fix="Mend or remove them.")
-    write_atomic(listing, json.dumps({"sources": key, "examples": index}).encode(), overwrite=True)
-    return Bank(folder)
-
-
-def _checked(source: Source, example: Example) -> Example:
-    shapes = {name: array.shape[:2] for name, array in example.items()}
-    if len(set(shapes.values())) != 1:
-        listed = ", ".join(f"{name} {w}×{h}" for name, (h, w) in shapes.items())
-        raise InputError(f"the pictures of a pair differ in size: {listed}", source.name, "crop or remove them")
-    return example

@@ -148,7 +148,9 @@ class Network:
         learned: False for a classical method, which needs no weights.
         crop_multiple: training crops must be multiples of it in height and width.
         training: a pydantic model of what `pair` and `loss` can be told by a recipe.
-        sample: source of files → named arrays, read once into the bank; by default `target`, and `input` of a pair.
+        also: endings of files other than pictures that `sample` reads.
+        sample: source of files → named arrays, or several such examples, read once into the bank; by default `target`,
+            and `input` of a pair.
         pair: batch of crops, generator on its device, training options → batch for the loss, with the `input` and the
             `target` of the network and whatever else its loss wants.
         loss: module, batch, progress 0 to 1 → {"loss": …, and anything to log}; with a player also `output`, what it is
@@ -175,7 +177,8 @@ class Network:
     learned: bool = True
     crop_multiple: int = 1
     training: type[Options] = Options
-    sample: Callable[[Source, "Network"], Example] = read_pictures
+    also: tuple[str, ...] = ()
+    sample: Callable[[Source, "Network"], Example | Sequence[Example]] = read_pictures
     pair: Callable[[Batch, Generator, Any], Batch] | None = None
     loss: Callable[[nn.Module, Batch, float], dict[str, Tensor]] | None = None
     player: Callable[[Any], Player | None] = lambda options: None

@@ -19,8 +19,9 @@ from lightning_fabric import Fabric
 from torch import Generator, Tensor, nn
 
 from photonet.engine import checkpoint
+from photonet.engine.bank import Bank, build_bank
 from photonet.engine.checkpoint import Data
-from photonet.engine.data import Bank, Batch, Example, Source, build_bank, fingerprint, read_as
+from photonet.engine.data import Batch, Example, Source, fingerprint, read_as
 from photonet.engine.device import Device
 from photonet.engine.optim import Ema, Muon, gradient_norm
 from photonet.engine.player import Opponent
@@ -265,7 +266,7 @@ def _banks(
     """Training and validation banks; the first process builds them, the others wait."""
     banks = []
 
-    def sample(source: Source) -> Example:
+    def sample(source: Source) -> Example | Sequence[Example]:
         return network.sample(source, network)
 
     for name, part in zip(("training", "validation"), sources, strict=True):

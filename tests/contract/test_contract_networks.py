@@ -11,7 +11,8 @@ from small import LEARNED, NETWORKS, build_small, job_photos, small_card
 from torch import Generator
 
 from photonet.engine import checkpoint
-from photonet.engine.data import Batch, Source, build_bank
+from photonet.engine.bank import build_bank
+from photonet.engine.data import Batch, Source
 from photonet.engine.device import Device
 from photonet.engine.infer import Engine
 from photonet.engine.task import Network, Task

@@ -8,7 +8,8 @@ import torch
 from bursts import SHIFTS, burst_of, seen
 from torch import Generator, nn
 
-from photonet.engine.data import Batch, Source, build_bank
+from photonet.engine.bank import build_bank
+from photonet.engine.data import Batch, Source
 from photonet.io import write
 from photonet.photo import Photo
 from photonet.tasks.burst import TASK
