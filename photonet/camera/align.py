@@ -238,7 +238,7 @@ def _offsets(reference: np.ndarray, frame: np.ndarray, matrix: np.ndarray) -> tu
     aligned = _warped(frame, matrix)
     low, high = np.percentile(reference[::4, ::4], (0.5, 99.5))
     eights = [((p - low) / max(high - low, 1e-6) * 255).clip(0, 255).astype(np.uint8) for p in (reference, aligned)]
-    flow = _flow(*eights)
+    flow = flow_between(*eights)
     shape = (max(round(width / TILE), 1), max(round(height / TILE), 1))
     tiles = cv2.medianBlur(cv2.resize(flow, shape, interpolation=cv2.INTER_AREA), 3)
     x, y = np.meshgrid(np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32))
@@ -250,10 +250,12 @@ def _offsets(reference: np.ndarray, frame: np.ndarray, matrix: np.ndarray) -> tu
     return tiles * better[..., None], float(_unlike(reference, left, _visible(matrix, reference, shape)).mean())
 
 
-def _flow(reference: np.ndarray, frame: np.ndarray) -> np.ndarray:
-    """Dense flow H W 2 of uint8 pictures."""
+def flow_between(reference: np.ndarray, frame: np.ndarray) -> np.ndarray:
+    """Dense flow H W 2 of gray uint8 pictures: what is at (x, y) in the reference is at (x, y) + flow in the frame."""
     if reference.shape[1] > reference.shape[0]:  # it chooses its pyramid by the width, and crashes on low pictures
-        return _flow(np.ascontiguousarray(reference.T), np.ascontiguousarray(frame.T)).transpose(1, 0, 2)[..., ::-1]
+        return flow_between(np.ascontiguousarray(reference.T), np.ascontiguousarray(frame.T)).transpose(1, 0, 2)[
+            ..., ::-1
+        ]
     search = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
     return np.asarray(search.calc(reference, frame, None))  # type: ignore[call-overload]
 

@@ -199,3 +199,28 @@ def relit(light: Tensor, display: Tensor, brighter: Tensor) -> Tensor:
     """
     share = ((display.mean(1, keepdim=True) - CLIPPED) / (1 - CLIPPED)).clamp(0, 1)
     return light * (1 + (brighter.view(-1, 1, 1, 1) - 1) * share.square())
+
+
+def film_exposed(frames: Tensor, flows: Tensor, between: int) -> Tensor:
+    """What one long exposure records of frames that were taken one after another, 1 C H W.
+
+    Args:
+        frames: T C H W.
+        flows: T-1 2 H W, where the pixels of each frame are in the next, as (x, y) in pixels.
+        between: pictures that every frame and the way to the next count as.
+    """
+    total = torch.zeros_like(frames[:1])
+    for first, second, flow in zip(frames, frames[1:], flows, strict=False):
+        for step in range(between):
+            time = step / between
+            parts = _carried(first, -time * flow), _carried(second, (1 - time) * flow)
+            total += torch.lerp(*parts, time)
+    return (total + frames[-1:]) / (between * len(flows) + 1)
+
+
+def _carried(frame: Tensor, offset: Tensor) -> Tensor:
+    """What is at (x, y) + offset, 1 C H W."""
+    height, width = frame.shape[-2:]
+    y, x = torch.meshgrid(torch.arange(height), torch.arange(width), indexing="ij")
+    grid = torch.stack([(x + offset[0] + 0.5) * 2 / width - 1, (y + offset[1] + 0.5) * 2 / height - 1], -1)
+    return F.grid_sample(frame[None], grid[None].to(frame), "bilinear", "border", align_corners=False)

@@ -13,7 +13,6 @@ from torch import Generator, Tensor, nn
 from photonet.color import ColorState
 from photonet.engine.data import Batch, Example, Source, read_pictures
 from photonet.engine.losses import decibels
-from photonet.engine.losses import rms_error as rms_error  # where tasks found it before
 from photonet.engine.options import Options
 from photonet.engine.player import Player
 from photonet.photo import Photo

@@ -9,10 +9,12 @@ from photonet.io.kernels import read_kernels
 from photonet.io.metadata import Keep, camera_model
 from photonet.io.reading import MAX_MEGAPIXELS, FormatInfo, identify, read, read_bytes
 from photonet.io.sensor import Told, flaws
+from photonet.io.video import FILM_SUFFIXES, read_frames
 from photonet.io.writing import Packed, WriteReport, check_writable, encode, pack, working_dtype, write
 from photonet.io.xmp import carries_note, read_note, with_note
 
 __all__ = [
+    "FILM_SUFFIXES",
     "FORMATS",
     "MAX_MEGAPIXELS",
     "RAW_SUFFIXES",
@@ -37,6 +39,7 @@ __all__ = [
     "pack",
     "read",
     "read_bytes",
+    "read_frames",
     "read_kernels",
     "read_note",
     "suffix_for",

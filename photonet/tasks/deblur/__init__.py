@@ -1,8 +1,10 @@
 """Deblur: sharp pictures from those that motion or focus has blurred."""
 
 from photonet.engine.task import Network, Task, Tiling
+from photonet.io import FILM_SUFFIXES
 from photonet.nets.unet import RestoringUNet
 from photonet.tasks.deblur import multiscale
+from photonet.tasks.deblur.films import sample
 from photonet.tasks.deblur.options import DeblurTrials
 from photonet.tasks.deblur.training import DeblurTraining, make_pair, rms_loss
 from photonet.tasks.deblur.trials import BASELINES, trials
@@ -16,6 +18,8 @@ UNET = Network(
     tiling=lambda net: Tiling(net.unet.stride, net.unet.radius, bytes_per_pixel=100),
     crop_multiple=16,
     training=DeblurTraining,
+    also=FILM_SUFFIXES,
+    sample=sample,
     pair=make_pair,
     loss=rms_loss,
 )

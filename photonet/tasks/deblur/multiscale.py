@@ -9,7 +9,9 @@ from torch import Tensor, nn
 from photonet.engine.data import Batch
 from photonet.engine.player import Player, adversary
 from photonet.engine.task import Network, Tiling
+from photonet.io import FILM_SUFFIXES
 from photonet.nets.multiscale import Discriminator, MultiScaleDeblur, pyramid
+from photonet.tasks.deblur.films import sample
 from photonet.tasks.deblur.training import DeblurTraining, make_pair
 
 
@@ -51,6 +53,8 @@ def multiscale(summary: str, **own: Any) -> Network:
         tiling=lambda net: Tiling(net.stride, net.radius, bytes_per_pixel=1000),
         crop_multiple=16,
         training=MultiScaleTraining,
+        also=FILM_SUFFIXES,
+        sample=sample,
         pair=make_pair,
         loss=multiscale_loss,
         player=player,

@@ -10,8 +10,8 @@ from photonet.camera.noise import log_uniform, uniform
 from photonet.camera.sensor import add_shot_read, draw_shot_read
 from photonet.color import srgb_decode, srgb_encode
 from photonet.engine.data import Batch
+from photonet.engine.losses import rms_error
 from photonet.engine.options import Options, RangeAboveZero, RangeFromZero
-from photonet.engine.task import rms_error
 
 BORDER = 24  # pixels that are cut from every side of a blurred crop: what came in there is made up
 KERNEL = 2 * BORDER + 1
