@@ -16,11 +16,12 @@ import torch
 from PIL import Image
 from scipy.ndimage import gaussian_filter
 
+from photonet.camera import blur
 from photonet.camera.align import sampled
 from photonet.camera.mosaic import BAYER, mosaic
 from photonet.camera.sensor import ShotRead, add_shot_read, read_at
 from photonet.camera.unprocess import XYZ_TO_CAMERA, Camera, unprocess
-from photonet.color import ColorState
+from photonet.color import ColorState, srgb_decode, srgb_encode
 from photonet.io import write
 from photonet.photo import Photo, Sensor
 
@@ -41,6 +42,8 @@ RAW_WHITE_BALANCE = (2.0, 1.0, 1.7)
 BURST_FRAMES, BURST_SIZE = 6, (440, 300)
 BURST_SHIFT, BURST_TURN = 8.0, 0.006  # standard deviations: pixels, radians
 BURST_NOISE_RMS = 18.0
+
+SHAKE_EXTENT, SHAKE_POSES, SHAKE_NOISE = 12.0, 65, 1e-4  # pixels; samples of the path; shot variance at white level 1
 
 
 @dataclass(frozen=True)
@@ -178,12 +181,32 @@ def make_burst(source: str, folder: Path, rng: np.random.Generator) -> None:
     print(f"{folder.name}: {BURST_FRAMES} frames, noise about {BURST_NOISE_RMS:.0f}, {size:.0f} kB")
 
 
+def make_shaken(sample: Sample, path: Path, generator: torch.Generator) -> None:
+    """Write what a handheld camera makes of a long exposure: a photograph blurred in linear light, as JPEG.
+
+    Args:
+        sample: its photograph and its box; the clean picture is that of the sample.
+        path: of the blurred picture.
+        generator: source of motion and noise.
+    """
+    display = torch.from_numpy(np.array(Image.open(SOURCE_FOLDER / sample.source).convert("RGB"))) / 255
+    light = srgb_decode(display.permute(2, 0, 1)[None])
+    focal = torch.tensor([float(max(light.shape))])
+    motion = blur.draw_path(torch.tensor([SHAKE_EXTENT]), focal, SHAKE_POSES, generator)
+    blurred = blur.shaken(light, blur.homographies(motion, focal, torch.tensor([light.shape[:-3:-1]]) / 2))
+    shot = torch.tensor([SHAKE_NOISE])
+    shown = srgb_encode(add_shot_read(blurred, ShotRead(shot, read_at(shot)), generator).clamp(0, 1))[0] * 255
+    save(Image.fromarray(shown.round().byte().permute(1, 2, 0).numpy()).crop(sample.box), path)
+    print(f"{path.name}: shaken by {SHAKE_EXTENT:g} px, {path.stat().st_size / 1000:.0f} kB")
+
+
 def main() -> None:
     """Make every sample beside this script."""
     for index, sample in enumerate(SAMPLES):
         make(sample, FOLDER, np.random.default_rng([SEED, index]))
     make_raw("coffee.png", FOLDER / "coffee-noisy.dng", torch.Generator().manual_seed(SEED))
     make_burst("coffee.png", FOLDER / "coffee-burst", np.random.default_rng([SEED, len(SAMPLES)]))
+    make_shaken(SAMPLES[1], FOLDER / "astronaut-shaken.jpg", torch.Generator().manual_seed(SEED))
 
 
 if __name__ == "__main__":
