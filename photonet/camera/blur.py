@@ -221,6 +221,6 @@ def film_exposed(frames: Tensor, flows: Tensor, between: int) -> Tensor:
 def _carried(frame: Tensor, offset: Tensor) -> Tensor:
     """What is at (x, y) + offset, 1 C H W."""
     height, width = frame.shape[-2:]
-    y, x = torch.meshgrid(torch.arange(height), torch.arange(width), indexing="ij")
-    grid = torch.stack([(x + offset[0] + 0.5) * 2 / width - 1, (y + offset[1] + 0.5) * 2 / height - 1], -1)
+    y, x = (torch.arange(side, device=frame.device) for side in (height, width))
+    grid = torch.stack([(x + offset[0] + 0.5) * 2 / width - 1, (y[:, None] + offset[1] + 0.5) * 2 / height - 1], -1)
     return F.grid_sample(frame[None], grid[None].to(frame), "bilinear", "border", align_corners=False)

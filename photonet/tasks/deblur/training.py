@@ -88,7 +88,8 @@ def _shaken(light: Tensor, generator: Generator, options: DeblurTraining) -> tup
 def _alike(light: Tensor, generator: Generator, options: DeblurTraining) -> tuple[Tensor, Tensor]:
     """Each picture with one kernel: of all of it, of a thing in it, or of what is behind a thing."""
     count = len(light)
-    path = blur.draw_path(uniform(count, *options.extent, generator), torch.ones(count), SAMPLES, generator)
+    extent = uniform(count, *options.extent, generator)
+    path = blur.draw_path(extent, torch.ones_like(extent), SAMPLES, generator)
     kernels = blur.path_kernels(path.shift, KERNEL)
     chosen, moves = uniform(count, 0, 1, generator), uniform(count, 0, 1, generator)
     disks = blur.disk_kernels(uniform(count, *options.radius, generator), KERNEL)
@@ -110,3 +111,8 @@ def _alike(light: Tensor, generator: Generator, options: DeblurTraining) -> tupl
 def rms_loss(net: nn.Module, batch: Batch, progress: float) -> dict[str, Tensor]:
     """The RMS error of each picture, on the scale of 0 to 255."""
     return {"loss": rms_error(net(batch["input"]), batch["target"]).mean()}
+
+
+def score(net: nn.Module, batch: Batch) -> Tensor:
+    """Decibels of the mean RMS error: in a mean of decibels the sharp pictures would outweigh the blurred ones."""
+    return -20 * torch.log10(rms_error(net(batch["input"]), batch["target"]).mean() / 255)
