@@ -7,8 +7,9 @@ import torch.nn.functional as F
 from photonet.nets.dncnn import DnCNN
 from photonet.nets.fusion import FOLD, BurstFusion, Stabilizer
 from photonet.nets.kpn import KernelPrediction
+from photonet.nets.multiscale import MultiScaleDeblur
 from photonet.nets.noise_level import CELL, NoiseLevel
-from photonet.nets.unet import DenoisingUNet, UNet
+from photonet.nets.unet import DenoisingUNet, RestoringUNet, UNet
 
 
 def positive(net, scale):
@@ -60,6 +61,23 @@ def test_denoising_unet_picture_and_map():
     level = torch.full((1, 1, side, side), 0.1, dtype=torch.float64)
     assert farthest(lambda picture: net(picture, level), 1, side, stride) == (radius,) * 4
     assert farthest(lambda noise_map: net(level, noise_map), 1, side, stride) == (radius,) * 4
+
+
+def test_restoring_unet():
+    net = positive(RestoringUNet(1, (3, 3), (1, 1)), 0.3)
+    radius, stride = net.unet.radius, net.unet.stride
+    assert farthest(net, 1, 2 * (radius // stride + 2) * stride, stride) == (radius,) * 4
+
+
+@pytest.mark.parametrize("residual", [False, True])
+@pytest.mark.parametrize(("depth", "kernel"), [(0, 3), (1, 3), (1, 5)])
+def test_multiscale(depth, kernel, residual):
+    """Declared is a bound: no pixel lies at its worst for all reductions and magnifications at once."""
+    net = positive(MultiScaleDeblur(1, 2, depth, kernel, residual), 0.1)
+    side = 2 * (net.radius // net.stride + 2) * net.stride
+    distances = farthest(net, 1, side, net.stride)
+    assert max(distances) <= net.radius
+    assert min(distances) > net.radius - net.stride
 
 
 @pytest.mark.parametrize("depth", [2, 3, 17, 20])
