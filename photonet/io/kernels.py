@@ -22,20 +22,24 @@ def read_kernels(path: Path) -> list[np.ndarray]:
         InputError: it holds no kernels.
         UsageError: h5py is not installed.
     """
-    if path.suffix.lower() == ".mat":
-        kernels = _read_mat(path)
-    elif path.is_dir():
+    if path.is_dir():
         files = sorted(file for file in path.iterdir() if file.suffix.lower() in READABLE_SUFFIXES)
-        kernels = [read(file).pixels.mean(2) for file in files]
+        kernels = [_checked(read(file).pixels.mean(2), file) for file in files]
+    elif path.suffix.lower() == ".mat":
+        kernels = [_checked(kernel, path, number) for number, kernel in enumerate(_read_mat(path), 1)]
     else:
-        kernels = [read(path).pixels.mean(2)]
-    for kernel in kernels:
-        good = kernel.ndim == 2 and max(kernel.shape) <= LARGEST and np.isfinite(kernel).all() and kernel.min() >= 0
-        if not good or not kernel.sum() > 0:
-            raise InputError("is no blur kernel", path, f"at most {LARGEST} pixels per side, none below 0, not all 0")
+        kernels = [_checked(read(path).pixels.mean(2), path)]
     if not kernels:
         raise InputError("holds no kernels", path)
-    return [(kernel / kernel.sum()).astype(np.float32) for kernel in kernels]
+    return kernels
+
+
+def _checked(kernel: np.ndarray, path: Path, number: int = 0) -> np.ndarray:
+    good = kernel.ndim == 2 and kernel.size and max(kernel.shape) <= LARGEST and np.isfinite(kernel).all()
+    if not good or kernel.min() < 0 or not kernel.sum() > 0:
+        what = f"number {number} is no blur kernel" if number else "is no blur kernel"
+        raise InputError(what, path, f"at most {LARGEST} pixels per side, none below 0, not all 0")
+    return np.asarray(kernel / kernel.sum(), np.float32)
 
 
 def _read_mat(path: Path) -> list[np.ndarray]:
@@ -45,8 +49,8 @@ def _read_mat(path: Path) -> list[np.ndarray]:
         raise UsageError("h5py is needed for .mat files", path, 'pip install "photonet[import]"') from None
     try:
         with h5py.File(path) as file:
-            cells = np.asarray(file["kernels"]).ravel(order="F")
-            return [np.asarray(file[cell], np.float64).T for cell in cells]  # MATLAB stores columns first
+            cells = np.asarray(file["kernels"]).ravel()  # MATLAB stores columns first: of cells that is their order
+            return [np.asarray(file[cell], np.float64).T for cell in cells]
     except PhotonetError:
         raise
     except (OSError, KeyError, ValueError, TypeError) as error:
