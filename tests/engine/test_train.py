@@ -1,8 +1,6 @@
 """The training loop, on a network of a few hundred weights that knows no task."""
 
-import json
 import math
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,122 +9,14 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from runs import TINY, Blur, Trainer, assert_same, log, loss, losses, network, pair, state, stop_after
 from torch import Generator, Tensor, nn
 
 from photonet.engine import checkpoint
 from photonet.engine.checkpoint import Card
 from photonet.engine.data import Batch, Source
-from photonet.engine.device import Device
-from photonet.engine.recipe import Recipe
 from photonet.engine.run import Run
-from photonet.engine.task import Network, Options, Tiling
-from photonet.engine.train import train
 from photonet.errors import InputError, UsageError, WeightsError
-
-CPU = Device(torch.device("cpu"), torch.float32)
-TINY = {"crop": 16, "batch": 2, "validation_crop": 16, "warmup": 2, "lr": 3e-3}
-
-
-class Noise(Options):
-    sigma: float = 0.1
-
-
-class Blur(nn.Module):
-    """Two convolutions wide enough for Muon, with a batch norm between, so that buffers are saved as well."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.body = nn.Sequential(nn.Conv2d(3, 32, 1), nn.Conv2d(32, 32, 1), nn.BatchNorm2d(32), nn.Conv2d(32, 3, 1))
-
-    def forward(self, x: Tensor) -> Tensor:
-        return x - self.body(x)
-
-
-def pair(crops: Batch, generator: Generator, options: Any) -> Batch:
-    clean = crops["target"]
-    noisy = crops.get("input", clean + options.sigma * torch.randn(clean.shape, generator=generator))
-    return {"input": noisy, "target": clean}
-
-
-def loss(net: nn.Module, batch: Batch, progress: float) -> dict[str, Tensor]:
-    return {"loss": (net(batch["input"]) - batch["target"]).square().mean()}
-
-
-def network(**changes: Any) -> Network:
-    fields: dict[str, Any] = {
-        "summary": "toy",
-        "build": lambda config: Blur(),
-        "tiling": lambda net: Tiling(),
-        "training": Noise,
-        "pair": pair,
-        "loss": loss,
-        "score": lambda net, batch: -(net(batch["input"]) - batch["target"]).square().mean(),
-    }
-    return Network(**{**fields, **changes})
-
-
-@pytest.fixture
-def sources(tmp_path: Path) -> list[Source]:
-    """Four pictures of different sizes, one smaller than a crop."""
-    found = []
-    for number, size in enumerate(((40, 30), (12, 50), (20, 20), (33, 17))):
-        pixels = np.random.default_rng(number).integers(0, 255, (*size, 3), np.uint8)
-        path = tmp_path / f"{number}.png"
-        Image.fromarray(pixels).save(path)
-        found.append(Source(path.name, (path,)))
-    return found
-
-
-Trainer = Callable[..., Path]
-
-
-@pytest.fixture
-def trained(sources: list[Source]) -> Trainer:
-    """`trained(folder, steps=6)` gives the folder of a finished run."""
-
-    def run(folder: Path, net: Network | None = None, *, of: list[Source] | None = None, **options: Any) -> Path:
-        fields = {key: options.pop(key) for key in list(options) if key in Recipe.model_fields}
-        recipe = Recipe(task="toy", network="blur", **{**TINY, "steps": 6, **fields})
-        used = sources if of is None else of
-        weights = train(recipe, net or network(), (used[1:], used[:1]), folder, CPU, **options)
-        assert weights == folder / "weights.safetensors"
-        return folder
-
-    return run
-
-
-def stop_after(steps: int) -> Callable[[], bool]:
-    """A stop button that is pressed after so many steps."""
-    left = iter([False] * (steps - 1) + [True])
-    return lambda: next(left)
-
-
-def log(folder: Path) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
-
-
-def losses(folder: Path) -> dict[int, float]:
-    return {line["step"]: line["loss"] for line in log(folder) if "loss" in line}
-
-
-def state(folder: Path, name: str = "resume.pt") -> dict[str, Any]:
-    return torch.load(folder / name, weights_only=True)
-
-
-def assert_same(first: Any, second: Any, where: str = "state") -> None:
-    """Equal to the last bit, all the way down."""
-    if isinstance(first, Tensor):
-        assert torch.equal(first, second), where
-    elif isinstance(first, dict):
-        assert first.keys() == second.keys(), where
-        for key in first:
-            assert_same(first[key], second[key], f"{where}.{key}")
-    elif isinstance(first, list | tuple):
-        assert len(first) == len(second), where
-        for index, (one, other) in enumerate(zip(first, second, strict=True)):
-            assert_same(one, other, f"{where}.{index}")
-    else:
-        assert first == second, where
 
 
 def test_files_of_a_run(trained: Trainer, tmp_path: Path):
