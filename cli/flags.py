@@ -100,11 +100,12 @@ def _plain(field: FieldInfo) -> Any:
 
 
 def _annotation(field: FieldInfo) -> Any:
-    return Annotated[_plain(field), typer.Option(help=field.description)]
+    plain = _plain(field)
+    return Annotated[plain | None if field.default is None else plain, typer.Option(help=field.description)]
 
 
 def _default(field: FieldInfo) -> Any:
-    return field.default if _plain(field) is field.annotation else str(field.default)
+    return field.default if field.default is None or _plain(field) is field.annotation else str(field.default)
 
 
 def options_of(model: type[OptionsT], given: Mapping[str, Any]) -> OptionsT:

@@ -79,7 +79,7 @@ def best_shifted(result: np.ndarray, clean: np.ndarray, slack: int) -> tuple[np.
     height, width = (side - 2 * slack for side in clean.shape[:2])
     if min(height, width) < 1:
         raise UsageError(f"{clean.shape[1]}×{clean.shape[0]} is too small to look for the best shift", "--data")
-    inner = clean[slack:-slack, slack:-slack]
+    inner = clean[slack : slack + height, slack : slack + width]
     shifts = [
         result[top : top + height, left : left + width] for top in range(2 * slack + 1) for left in range(2 * slack + 1)
     ]

@@ -6,7 +6,7 @@ from photonet.nets.unet import RestoringUNet
 from photonet.tasks.deblur import multiscale
 from photonet.tasks.deblur.films import sample
 from photonet.tasks.deblur.options import DeblurTrials
-from photonet.tasks.deblur.training import DeblurTraining, make_pair, rms_loss
+from photonet.tasks.deblur.training import DeblurTraining, make_pair, rms_loss, score
 from photonet.tasks.deblur.trials import BASELINES, trials
 
 SUMMARY = "Sharpen photographs that motion has blurred."
@@ -22,6 +22,7 @@ UNET = Network(
     sample=sample,
     pair=make_pair,
     loss=rms_loss,
+    score=score,
 )
 
 TASK = Task(

@@ -12,7 +12,7 @@ from photonet.engine.task import Network, Tiling
 from photonet.io import FILM_SUFFIXES
 from photonet.nets.multiscale import Discriminator, MultiScaleDeblur, pyramid
 from photonet.tasks.deblur.films import sample
-from photonet.tasks.deblur.training import DeblurTraining, make_pair
+from photonet.tasks.deblur.training import DeblurTraining, make_pair, score
 
 
 class MultiScaleTraining(DeblurTraining):
@@ -58,10 +58,13 @@ def multiscale(summary: str, **own: Any) -> Network:
         pair=make_pair,
         loss=multiscale_loss,
         player=player,
+        score=score,
     )
 
 
 NETWORKS = {
     "multiscale": multiscale("multi-scale network of Nah et al. as published, 11.7 M parameters"),
-    "multiscale-small": multiscale("the same, narrow: 0.3 M parameters", width=20, depth=4, residual=True),
+    "multiscale-small": multiscale(
+        "the same, narrow, with kernels of 3×3: 0.3 M parameters", width=32, depth=5, kernel=3, residual=True
+    ),
 }
