@@ -7,8 +7,9 @@ import pytest
 from toys import Halve
 
 from photonet.engine.infer import Engine
-from photonet.engine.score import Row, averages, evaluate, psnr, spoiled, ssim
+from photonet.engine.score import Row, averages, best_shifted, evaluate, psnr, spoiled, ssim
 from photonet.engine.task import Network, Options, Prepared, Task, Tiling, Trial
+from photonet.errors import UsageError
 from photonet.io import write
 from photonet.photo import Photo
 
@@ -45,6 +46,39 @@ def test_value_ssim(random_photo):
 def test_ssim_of_a_picture_smaller_than_its_window():
     tiny = np.zeros((10, 30, 3), np.float32)
     assert math.isnan(ssim(tiny, tiny))
+
+
+@pytest.mark.parametrize("shift", [(0, 0), (3, -2), (-3, 3)])
+def test_best_shifted(random_photo, shift):
+    """What was moved by a few pixels is found, and compared with the clean picture where both show something."""
+    clean = random_photo(20, 24, dtype=np.float32).pixels
+    moved, inner = best_shifted(np.roll(clean, shift, (0, 1)), clean, 3)
+    assert moved.shape == (14, 18, 3)
+    assert np.array_equal(inner, clean[3:-3, 3:-3])
+    assert np.array_equal(moved, inner)
+
+
+@pytest.mark.parametrize("slack", [0, 2])
+def test_best_shifted_no_further_than_slack(random_photo, slack):
+    """What was moved by a pixel more stays apart; without slack nothing is moved or cut."""
+    clean = random_photo(20, 24, dtype=np.float32).pixels
+    moved, inner = best_shifted(np.roll(clean, slack + 1, 1), clean, slack)
+    assert psnr(moved, inner) < 15
+    assert moved.shape == inner.shape == (20 - 2 * slack, 24 - 2 * slack, 3)
+
+
+def test_best_shifted_of_a_ramp():
+    """Each pixel is a step brighter: what is 1.4 too bright is moved by one of them, and not by two."""
+    ramp = np.tile(np.arange(12, dtype=np.float32)[:, None, None], (1, 12, 1))
+    moved, inner = best_shifted(ramp + 1.4, ramp, 2)
+    np.testing.assert_allclose(moved - inner, 0.4, atol=1e-6)
+
+
+@pytest.mark.parametrize("size", [(4, 20), (20, 3)])
+def test_best_shifted_of_too_small_a_picture(size):
+    picture = np.zeros((*size, 3), np.float32)
+    with pytest.raises(UsageError, match=f"{size[1]}×{size[0]} is too small"):
+        best_shifted(picture, picture, 2)
 
 
 class HalveOptions(Options):
@@ -102,6 +136,26 @@ def test_evaluate(engine, tmp_path, random_photo):
     assert by_name["twice", "a.png", "net"].figures == {"note": 3.0}
     assert by_name["nothing", "a.png", "net"].figures == {"note": 0.0}
     assert by_name["twice", "a.png", "input"].figures == {}
+
+
+@pytest.mark.parametrize("rivals", [False, True])
+@pytest.mark.parametrize("slack", [0, 2])
+def test_evaluate_with_slack_and_rivals(engine, tmp_path, random_photo, slack, rivals):
+    """A trial may spoil where the picture is: then the best shift counts, of the input and of every method alike."""
+    path = tmp_path / "a.png"
+    photo = random_photo(20, 22)
+    write(photo.with_pixels(photo.pixels // 2), path)
+    ways = {"other": lambda degraded: degraded.with_pixels(np.roll(degraded.pixels, 1, 1) / 2 + np.float32(0.1))}
+    trial = Trial("moved", lambda clean, number: np.roll(clean * 2, (2, -2), (0, 1)), rivals=ways, slack=slack)
+    baselines = {"moved": lambda degraded, clean: np.roll(clean, (0, 3), (0, 1))}
+    cases = spoiled([path], [trial], engine.task.networks[engine.task.default_network])
+    rows = list(evaluate(engine, cases, lambda options: HalveOptions(**options), baselines, rivals=rivals))
+    assert [row.method for row in rows] == ["input", "net", "moved"] + ["other"] * rivals
+    scores = {row.method: row.psnr for row in rows}
+    assert (scores["net"] == math.inf) == (slack == 2)
+    assert max(scores["input"], scores["moved"]) < 17
+    if rivals:
+        assert scores["other"] == pytest.approx(20, abs=1e-3) if slack else scores["other"] < 17
 
 
 def test_evaluate_gray_pictures_with_a_color_network(engine, tmp_path):
