@@ -12,10 +12,12 @@ from photonet.color import srgb_decode, srgb_encode
 from photonet.engine.data import Batch
 from photonet.engine.losses import rms_error
 from photonet.engine.options import Options, RangeAboveZero, RangeFromZero
+from photonet.errors import UsageError
 
 BORDER = 24  # pixels that are cut from every side of a blurred crop: what came in there is made up
 KERNEL = 2 * BORDER + 1
 SAMPLES = 24  # poses of a path
+LEAST_ERROR = 2.0  # on the scale of 0 to 255: what is nearly sharp counts no more than that
 MOST_OFF_CENTER = 0.7  # of the focal length: how far a crop may be from the middle of its photo
 
 
@@ -23,7 +25,8 @@ class DeblurTraining(Options):
     """What blurred pictures are made of.
 
     Args:
-        extent: (lowest, highest) diagonal in pixels of the box that a point draws while the shutter is open.
+        extent: (lowest, highest) diagonal in pixels of the box that a point draws while the shutter is open, drawn
+            log-uniformly.
         focal: (lowest, highest) focal length in pixels.
         shaken: share of batches with a path in six degrees of freedom; in the others all is blurred alike, or a thing.
         moving: of these others, share of pictures in which one thing moves, or stands still before what moves.
@@ -40,10 +43,10 @@ class DeblurTraining(Options):
     extent: RangeAboveZero = (2.0, 32.0)
     focal: RangeAboveZero = (400.0, 3000.0)
     shaken: float = Field(0.3, ge=0, le=1)
-    moving: float = Field(0.25, ge=0, le=1)
-    defocused: float = Field(0.12, ge=0, le=1)
+    moving: float = Field(0.15, ge=0, le=1)
+    defocused: float = Field(0.08, ge=0, le=1)
     radius: RangeAboveZero = (0.7, 5.0)
-    sharp: float = Field(0.15, ge=0, le=1)
+    sharp: float = Field(0.1, ge=0, le=1)
     lamps: float = Field(0.25, ge=0, le=1)
     brighter: RangeAboveZero = (1.0, 10.0)
     shot: RangeAboveZero = (1e-5, 4e-4)
@@ -56,10 +59,15 @@ def make_pair(batch: Batch, generator: Generator, options: DeblurTraining) -> Ba
 
     Args:
         batch: `target` B 3 H W, and `input` for pairs.
+
+    Raises:
+        UsageError: nothing is left of the crops without the border.
     """
     if "input" in batch:
         return batch
     display = batch["target"]
+    if min(display.shape[-2:]) <= 2 * BORDER:
+        raise UsageError(f"crops of {min(display.shape[-2:])} pixels are too small for blur", "crop", "64 or more")
     count = len(display)
     lamps = uniform(count, 0, 1, generator) < options.lamps
     brighter = torch.where(lamps, log_uniform(count, *options.brighter, generator), 1.0)
@@ -78,7 +86,7 @@ def make_pair(batch: Batch, generator: Generator, options: DeblurTraining) -> Ba
 
 def _shaken(light: Tensor, generator: Generator, options: DeblurTraining) -> tuple[Tensor, Tensor]:
     count = len(light)
-    extent, focal = uniform(count, *options.extent, generator), log_uniform(count, *options.focal, generator)
+    extent, focal = log_uniform(count, *options.extent, generator), log_uniform(count, *options.focal, generator)
     path = blur.draw_path(extent, focal, SAMPLES, generator)
     away = uniform(2 * count, -MOST_OFF_CENTER, MOST_OFF_CENTER, generator).view(count, 2) * focal[:, None]
     size = torch.tensor(light.shape[:-3:-1], device=light.device)
@@ -108,9 +116,10 @@ def _alike(light: Tensor, generator: Generator, options: DeblurTraining) -> tupl
     return blurred, torch.where(after, whole, light)
 
 
-def rms_loss(net: nn.Module, batch: Batch, progress: float) -> dict[str, Tensor]:
-    """The RMS error of each picture, on the scale of 0 to 255."""
-    return {"loss": rms_error(net(batch["input"]), batch["target"]).mean()}
+def relative_loss(net: nn.Module, batch: Batch, progress: float) -> dict[str, Tensor]:
+    """The share of each picture's RMS error that is left: weak blur counts as much as strong, of which little comes back."""
+    before, after = (rms_error(picture, batch["target"]) for picture in (batch["input"], net(batch["input"])))
+    return {"loss": (after / (before + LEAST_ERROR)).mean(), "rms": after.detach().mean()}
 
 
 def score(net: nn.Module, batch: Batch) -> Tensor:
