@@ -117,7 +117,7 @@ def _alike(light: Tensor, generator: Generator, options: DeblurTraining) -> tupl
 
 
 def relative_loss(net: nn.Module, batch: Batch, progress: float) -> dict[str, Tensor]:
-    """The share of each picture's RMS error that is left: weak blur counts as much as strong, of which little comes back."""
+    """The share of each picture's RMS error that is left, so that weak blur counts as much as strong."""
     before, after = (rms_error(picture, batch["target"]) for picture in (batch["input"], net(batch["input"])))
     return {"loss": (after / (before + LEAST_ERROR)).mean(), "rms": after.detach().mean()}
 
