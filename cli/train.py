@@ -11,7 +11,7 @@ import typer
 from photonet.engine import checkpoint
 from photonet.engine.data import list_sources, split
 from photonet.engine.device import pick_device
-from photonet.engine.recipe import Recipe, make_options, make_recipe, read_recipe
+from photonet.engine.recipe import Recipe, make_options, make_recipe, read_recipe, with_changes
 from photonet.engine.run import RECIPE, Kept, read_kept
 from photonet.engine.train import train
 from photonet.errors import ExitCode, UsageError
@@ -36,7 +36,7 @@ def command(name: str) -> Callable[..., None]:
         output: Annotated[Path | None, typer.Option("--output", "-o", help="Folder of the run.")] = None,
         recipe: Annotated[Path | None, typer.Option(help="TOML file, like those in weights/.")] = None,
         set: Annotated[
-            list[str] | None, typer.Option(help="A field of the recipe, as in lr=1e-3; several times.")
+            list[str] | None, typer.Option(help="A field of the recipe, as in lr=1e-3 or training.gray=0; several times.")
         ] = None,
         net: flags.NET = None,
         minutes: Annotated[float, typer.Option(help="Time to spend; 0 for the recipe's number of steps.", min=0)] = 0,
@@ -117,12 +117,12 @@ def _recipe(
             raise UsageError(f"this recipe is for {chosen.task}, not for {task}", path)
         return chosen
     if kept is not None:
-        return make_recipe({**kept.recipe, **changes}, folder)
+        return make_recipe(with_changes(kept.recipe, changes), folder)
     shipped = checkpoint.recipe_of(f"{task}-{network}")
     # what the shipped weights were trained on says nothing of the user's pictures
     foreign = ("licence", "sources", "validation")
     fields = {key: value for key, value in shipped.items() if key not in foreign}
-    return make_recipe({**fields, "task": task, "network": network, **changes}, "--set")
+    return make_recipe(with_changes({**fields, "task": task, "network": network}, changes), "--set")
 
 
 def _folders(

@@ -79,7 +79,16 @@ def read_recipe(path: Path, changes: dict[str, Any]) -> Recipe:
         raise UsageError(f"cannot be read ({error.strerror})", path) from error
     except tomllib.TOMLDecodeError as error:
         raise UsageError(f"is not TOML ({error})", path) from error
-    return make_recipe({**content, **changes}, path)
+    return make_recipe(with_changes(content, changes), path)
+
+
+def with_changes(fields: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """Fields of a recipe with changes; `training.gray` is one field of a table."""
+    result = dict(fields)
+    for name, value in changes.items():
+        table, _, field = name.partition(".")
+        result[table] = {**(result.get(table) or {}), field: value} if field else value
+    return result
 
 
 def make_recipe(fields: dict[str, Any], where: object) -> Recipe:

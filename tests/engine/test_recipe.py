@@ -32,6 +32,15 @@ def test_read(tmp_path):
     assert recipe.batch == Recipe.model_fields["batch"].default
 
 
+def test_read_changes_one_field_of_a_table(tmp_path):
+    path = tmp_path / "recipe.toml"
+    path.write_text('task = "t"\nnetwork = "n"\nlr = 1.0\n[training]\ngray = 0.5\nsigma = [1, 2]\n')
+    recipe = read_recipe(path, {"training.gray": 0.25, "config.width": 3, "lr": 0.5})
+    assert recipe.training == {"gray": 0.25, "sigma": [1, 2]}
+    assert recipe.config == {"width": 3}
+    assert recipe.lr == 0.5
+
+
 def test_shipped_recipes_are_read():
     recipes = [read_recipe(path, {}) for path in sorted(shipped()[0].parent.glob("*.toml"))]
     assert recipes

@@ -12,9 +12,9 @@ from photonet.tasks.deblur.trials import BASELINES, trials
 SUMMARY = "Sharpen photographs that motion has blurred."
 
 UNET = Network(
-    summary="U-Net with a wide view, 3.1 M parameters",
+    summary="U-Net, 3.4 M parameters",
     build=lambda config: RestoringUNet(**config),
-    config={"channels": 3, "widths": (48, 96, 128, 128), "blocks": (1, 3, 2, 2)},
+    config={"channels": 3, "widths": (64, 128, 256), "blocks": (1, 1, 2)},
     tiling=lambda net: Tiling(net.unet.stride, net.unet.radius, bytes_per_pixel=100),
     crop_multiple=16,
     training=DeblurTraining,
