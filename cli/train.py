@@ -36,7 +36,8 @@ def command(name: str) -> Callable[..., None]:
         output: Annotated[Path | None, typer.Option("--output", "-o", help="Folder of the run.")] = None,
         recipe: Annotated[Path | None, typer.Option(help="TOML file, like those in weights/.")] = None,
         set: Annotated[
-            list[str] | None, typer.Option(help="A field of the recipe, as in lr=1e-3 or training.gray=0; several times.")
+            list[str] | None,
+            typer.Option(help="A field of the recipe, as in lr=1e-3 or training.gray=0; several times."),
         ] = None,
         net: flags.NET = None,
         minutes: Annotated[float, typer.Option(help="Time to spend; 0 for the recipe's number of steps.", min=0)] = 0,
