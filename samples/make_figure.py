@@ -18,6 +18,7 @@ ENLARGED = 2
 FIGURES = (
     ("denoise", ("cat-noisy.jpg",), "cat-before-after.jpg", 40, 110),
     ("denoise", ("coffee-noisy.dng",), "coffee-before-after.jpg", 60, 170),
+    ("deblur", ("astronaut-shaken.jpg",), "astronaut-before-after.jpg", 0, 60),
     ("burst", tuple(f"coffee-burst/{frame}.jpg" for frame in range(6)), "coffee-burst-before-after.jpg", 40, 150),
 )
 
