@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from photonet.engine.optim import gradient_norm
+from photonet.errors import UsageError
 
 
 @dataclass(frozen=True)
@@ -58,8 +59,15 @@ class Opponent:
         self._fabric = fabric
 
     def against(self, terms: dict[str, Tensor], output: Tensor) -> dict[str, Tensor]:
-        """The terms of the network's loss, with what it pays for being found out."""
-        found = self.player.against(self._model, output)
+        """The terms of the network's loss, with what it pays for being found out.
+
+        Raises:
+            UsageError: the output is too small for it.
+        """
+        try:
+            found = self.player.against(self._model, output)
+        except ValueError as error:
+            raise UsageError(f"the second player needs {error}", "crop", "make the crops larger") from error
         return {**terms, "loss": terms["loss"] + self.player.weight * found, "against": found}
 
     def learn(self, output: Tensor, target: Tensor, rate: float) -> Tensor:

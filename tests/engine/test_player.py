@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from photonet.engine.data import Batch
 from photonet.engine.player import Opponent, Player, adversary
 from photonet.engine.task import Network
+from photonet.errors import UsageError
 
 OUTPUT, TARGET = torch.full((2, 3, 4, 4), 0.5), torch.full((2, 3, 4, 4), 2.0)
 
@@ -105,6 +106,16 @@ def test_learn(opponent: Opponent):
 def test_what_is_not_finite_teaches_nothing(opponent: Opponent):
     opponent.learn(OUTPUT * math.nan, TARGET, rate=0.1)
     assert opponent.module.weight.item() == 3
+
+
+def test_crops_that_it_cannot_judge(trained: Trainer, tmp_path: Path):
+    class Picky(Judge):
+        def forward(self, picture: Tensor) -> Tensor:
+            raise ValueError("pictures of 256 pixels")
+
+    picky = network(loss=shown, player=lambda options: adversary(Picky, 0.1))
+    with pytest.raises(UsageError, match=r"crop: the second player needs pictures of 256 pixels\. make"):
+        trained(tmp_path / "run", picky)
 
 
 def shown(net: nn.Module, batch: Batch, progress: float) -> dict[str, Tensor]:
