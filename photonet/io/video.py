@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-import cv2
 import numpy as np
 
 from photonet.errors import InputError
@@ -19,6 +18,8 @@ def read_frames(path: Path) -> Iterator[np.ndarray]:
     """
     if not path.is_file():
         raise InputError("no such file", path)
+    import cv2  # the command line answers without it
+
     film, count = cv2.VideoCapture(str(path)), 0
     try:
         while True:
