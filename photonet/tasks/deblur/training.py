@@ -47,11 +47,11 @@ class DeblurTraining(Options):
     defocused: float = Field(0.08, ge=0, le=1)
     radius: RangeAboveZero = (0.7, 5.0)
     sharp: float = Field(0.1, ge=0, le=1)
-    lamps: float = Field(0.25, ge=0, le=1)
-    brighter: RangeAboveZero = (1.0, 10.0)
-    shot: RangeAboveZero = (1e-5, 4e-4)
-    compressed: float = Field(0.4, ge=0, le=1)
-    quality: RangeFromZero = (80.0, 98.0)
+    lamps: float = Field(0.2, ge=0, le=1)
+    brighter: RangeAboveZero = (1.0, 8.0)
+    shot: RangeAboveZero = (1e-5, 3e-4)
+    compressed: float = Field(0.3, ge=0, le=1)
+    quality: RangeFromZero = (85.0, 98.0)
 
 
 def make_pair(batch: Batch, generator: Generator, options: DeblurTraining) -> Batch:
