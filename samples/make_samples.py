@@ -19,7 +19,7 @@ from scipy.ndimage import gaussian_filter
 from photonet.camera import blur
 from photonet.camera.align import sampled
 from photonet.camera.mosaic import BAYER, mosaic
-from photonet.camera.sensor import ShotRead, add_shot_read, read_at
+from photonet.camera.sensor import add_shot_read, noise_at
 from photonet.camera.unprocess import XYZ_TO_CAMERA, Camera, unprocess
 from photonet.color import ColorState, srgb_decode, srgb_encode
 from photonet.io import write
@@ -143,8 +143,7 @@ def make_raw(source: str, path: Path, generator: torch.Generator) -> None:
     """
     display = torch.from_numpy(np.array(Image.open(SOURCE_FOLDER / source).convert("RGB"))) / 255
     xyz_to_camera = np.array(XYZ_TO_CAMERA[0])
-    shot = torch.tensor([RAW_SHOT_NOISE])
-    noise = ShotRead(shot, read_at(shot))
+    noise = noise_at(RAW_SHOT_NOISE)
     levels = (noise.shot.item(), noise.read.item())
     sensor = Sensor(BAYER["RGGB"], np.zeros((2, 2)), 1.0, RAW_WHITE_BALANCE, xyz_to_camera, levels)
     camera = Camera(torch.tensor([RAW_WHITE_BALANCE]), torch.from_numpy(sensor.matrix).float()[None])
@@ -194,8 +193,7 @@ def make_shaken(sample: Sample, path: Path, generator: torch.Generator) -> None:
     focal = torch.tensor([float(max(light.shape))])
     motion = blur.draw_path(torch.tensor([SHAKE_EXTENT]), focal, SHAKE_POSES, generator)
     blurred = blur.shaken(light, blur.homographies(motion, focal, torch.tensor([light.shape[:-3:-1]]) / 2))
-    shot = torch.tensor([SHAKE_NOISE])
-    shown = srgb_encode(add_shot_read(blurred, ShotRead(shot, read_at(shot)), generator).clamp(0, 1))[0] * 255
+    shown = srgb_encode(add_shot_read(blurred, noise_at(SHAKE_NOISE), generator).clamp(0, 1))[0] * 255
     save(Image.fromarray(shown.round().byte().permute(1, 2, 0).numpy()).crop(sample.box), path)
     print(f"{path.name}: shaken by {SHAKE_EXTENT:g} px, {path.stat().st_size / 1000:.0f} kB")
 

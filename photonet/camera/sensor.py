@@ -101,6 +101,12 @@ def read_at(shot: Tensor) -> Tensor:
     return (2.18 * shot.log() + 1.20).exp()
 
 
+def noise_at(shot: float) -> ShotRead:
+    """Noise of one picture with this shot variance, and the read variance that cameras have there."""
+    level = torch.tensor([shot])
+    return ShotRead(level, read_at(level))
+
+
 def draw_shot_read(batch: int, generator: Generator, shot: tuple[float, float] = (1e-4, 0.012)) -> ShotRead:
     """Noise of cameras at any ISO speed.
 

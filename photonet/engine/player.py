@@ -87,6 +87,6 @@ class Opponent:
         return {"module": self.module.state_dict(), "optimizer": self._optimizer.state_dict()}
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Go on from a saved state."""
+        """Go on from a saved state; a RuntimeError says that it is of another player."""
         self.module.load_state_dict(state["module"])
         self._optimizer.load_state_dict(state["optimizer"])

@@ -191,8 +191,12 @@ class Run:
         self.terms = tuple(state["terms"])
         self.losses = [loss.to(device) for loss in state["losses"]]
         self.skipped = state.get("skipped", 0)
-        if self.opponent is not None and state.get("opponent"):
-            self.opponent.restore(state["opponent"])
+        if self.opponent is not None:
+            try:
+                self.opponent.restore(state["opponent"])
+            except (KeyError, TypeError, RuntimeError) as error:
+                what = "the saved state has no such second player"
+                raise WeightsError(what, path, "go on with the recipe that it began with") from error
         self.steps = self.fitting_steps() if self.minutes else max(self.recipe.steps, self.step)
 
     def keep_recipe(self) -> None:

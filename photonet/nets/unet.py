@@ -82,46 +82,31 @@ def _stack(channels: int, count: int) -> nn.Sequential:
     return nn.Sequential(*(ResidualBlock(channels) for _ in range(count)))
 
 
-class DenoisingUNet(nn.Module):
-    """A U-Net that is told how noisy the picture is where, and predicts the noise.
+class ResidualUNet(nn.Module):
+    """A U-Net that predicts what is wrong with a picture; before training that is next to nothing.
 
     Args:
         channels: of the picture.
         widths, blocks: as in `UNet`.
+        maps: what else it is told of each pixel, as how noisy it is.
     """
 
     def __init__(
-        self, channels: int = 3, widths: Sequence[int] = (64, 128, 256), blocks: Sequence[int] = (1, 1, 2)
+        self,
+        channels: int = 3,
+        widths: Sequence[int] = (64, 128, 256),
+        blocks: Sequence[int] = (1, 1, 2),
+        maps: int = 1,
     ) -> None:
         super().__init__()
-        self.unet = UNet(channels + 1, channels, widths, blocks)
+        self.unet = UNet(channels + maps, channels, widths, blocks)
 
-    def forward(self, noisy: Tensor, noise_map: Tensor) -> Tensor:
-        """The clean picture; the residual is subtracted in the precision of the input.
+    def forward(self, picture: Tensor, *maps: Tensor) -> Tensor:
+        """The picture without what is wrong with it; the residual is subtracted in the precision of the input.
 
         Args:
-            noisy: B C H W, 1.0 = white.
-            noise_map: B 1 H W, standard deviation of the noise on the same scale.
+            picture: B C H W, 1.0 = white.
+            maps: B 1 H W each.
         """
-        residual = self.unet(torch.cat([noisy, noise_map], 1))
-        return noisy - residual.to(noisy.dtype)
-
-
-class RestoringUNet(nn.Module):
-    """A U-Net that predicts what a picture lacks; before training it changes next to nothing.
-
-    Args:
-        channels: of the picture.
-        widths, blocks: as in `UNet`.
-    """
-
-    def __init__(
-        self, channels: int = 3, widths: Sequence[int] = (64, 128, 256), blocks: Sequence[int] = (1, 1, 2)
-    ) -> None:
-        super().__init__()
-        self.unet = UNet(channels, channels, widths, blocks)
-
-    def forward(self, picture: Tensor) -> Tensor:
-        """B C H W, 1.0 = white, to the same shape; the residual is added in the precision of the input."""
-        residual = self.unet(picture)
-        return picture + residual.to(picture.dtype)
+        residual = self.unet(torch.cat([picture, *maps], 1))
+        return picture - residual.to(picture.dtype)

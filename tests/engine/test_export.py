@@ -8,7 +8,7 @@ from photonet.engine import export
 from photonet.engine.examples import example_inputs
 from photonet.engine.export import TOLERANCE, export_onnx
 from photonet.errors import UsageError, WeightsError
-from photonet.nets.unet import DenoisingUNet
+from photonet.nets.unet import ResidualUNet
 from photonet.tasks.denoise import TASK
 
 UNET = TASK.networks["unet"]
@@ -16,7 +16,7 @@ UNET = TASK.networks["unet"]
 
 def tiny_unet():
     torch.manual_seed(0)
-    net = DenoisingUNet(3, (4, 4), (1, 1)).eval()
+    net = ResidualUNet(3, (4, 4), (1, 1)).eval()
     with torch.no_grad():
         net.unet.tail.weight.mul_(10)  # its first weights hardly change a picture
     return net

@@ -18,7 +18,7 @@ from photonet.errors import UsageError, WeightsError
 from photonet.io import read_note, write
 from photonet.nets.dncnn import DnCNN
 from photonet.nets.noise_level import CELL, NoiseLevel
-from photonet.nets.unet import DenoisingUNet
+from photonet.nets.unet import ResidualUNet
 from photonet.photo import Metadata, Photo
 from photonet.tasks.denoise import TASK as DENOISE
 from photonet.tasks.denoise.options import DenoiseOptions
@@ -34,7 +34,7 @@ class Denoisers:
         torch.manual_seed(4)
         self.device = device
         self.modules = {
-            "unet": DenoisingUNet(3, (8, 12, 16), (1, 1, 2)),
+            "unet": ResidualUNet(3, (8, 12, 16), (1, 1, 2)),
             "dncnn-color": DnCNN(3, 20, 12),
             "dncnn-gray": DnCNN(1, 17, 12),
             "noise-level": NoiseLevel(lambda picture: F.avg_pool2d(picture, CELL), 3, (8, 8, 8)),

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from photonet.engine.data import Batch
 from photonet.engine.player import Opponent, Player, adversary
 from photonet.engine.task import Network
-from photonet.errors import UsageError
+from photonet.errors import UsageError, WeightsError
 
 OUTPUT, TARGET = torch.full((2, 3, 4, 4), 0.5), torch.full((2, 3, 4, 4), 2.0)
 
@@ -191,3 +191,9 @@ def test_restore(opponent: Opponent):
     assert opponent.module.weight.item() != 3
     opponent.restore(saved)
     assert opponent.module.weight.item() == 3
+
+
+def test_error_state_without_a_player(trained: Trainer, tmp_path: Path):
+    trained(tmp_path / "run", against(None), steps=2)
+    with pytest.raises(WeightsError, match="no such second player"):
+        trained(tmp_path / "run", against(0.5), steps=4, resume=True)

@@ -9,7 +9,7 @@ from photonet.nets.fusion import FOLD, BurstFusion, Stabilizer
 from photonet.nets.kpn import KernelPrediction
 from photonet.nets.multiscale import MultiScaleDeblur
 from photonet.nets.noise_level import CELL, NoiseLevel
-from photonet.nets.unet import DenoisingUNet, RestoringUNet, UNet
+from photonet.nets.unet import ResidualUNet, UNet
 
 
 def positive(net, scale):
@@ -54,8 +54,8 @@ def test_unet(widths, blocks, unshuffle):
     assert farthest(net, 1, side, net.stride) == (net.radius,) * 4
 
 
-def test_denoising_unet_picture_and_map():
-    net = positive(DenoisingUNet(1, (3, 3), (1, 1)), 0.3)
+def test_residual_unet_picture_and_map():
+    net = positive(ResidualUNet(1, (3, 3), (1, 1)), 0.3)
     radius, stride = net.unet.radius, net.unet.stride
     side = 2 * (radius // stride + 2) * stride
     level = torch.full((1, 1, side, side), 0.1, dtype=torch.float64)
@@ -63,8 +63,8 @@ def test_denoising_unet_picture_and_map():
     assert farthest(lambda noise_map: net(level, noise_map), 1, side, stride) == (radius,) * 4
 
 
-def test_restoring_unet():
-    net = positive(RestoringUNet(1, (3, 3), (1, 1)), 0.3)
+def test_residual_unet_without_maps():
+    net = positive(ResidualUNet(1, (3, 3), (1, 1), maps=0), 0.3)
     radius, stride = net.unet.radius, net.unet.stride
     assert farthest(net, 1, 2 * (radius // stride + 2) * stride, stride) == (radius,) * 4
 

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from photonet.nets.unet import DenoisingUNet, UNet
+from photonet.nets.unet import ResidualUNet, UNet
 
 
 def block(width):
@@ -17,7 +17,7 @@ def test_parameters():
     downs = 4 * 64 * 128 + 128 + 4 * 128 * 256 + 256
     ups = 4 * 128 * 64 + 64 + 4 * 256 * 128 + 128
     expected = head + tail + sides + downs + ups + 2 * block(256)
-    assert sum(parameter.numel() for parameter in DenoisingUNet().parameters()) == expected == 3_442_828
+    assert sum(parameter.numel() for parameter in ResidualUNet().parameters()) == expected == 3_442_828
 
 
 @pytest.mark.parametrize(
@@ -42,7 +42,7 @@ def test_shape(height, width, generator):
 
 
 def test_sees_picture_and_map(generator):
-    net = DenoisingUNet(3, (8, 8), (1, 1)).eval()
+    net = ResidualUNet(3, (8, 8), (1, 1)).eval()
     noisy = torch.rand(1, 3, 16, 16, generator=generator)
     weak, strong = (net(noisy, torch.full((1, 1, 16, 16), level)) for level in (0.01, 0.5))
     assert weak.shape == noisy.shape
@@ -52,7 +52,7 @@ def test_sees_picture_and_map(generator):
 
 
 def test_precision(generator):
-    net = DenoisingUNet(3, (16, 16), (1, 1)).eval()
+    net = ResidualUNet(3, (16, 16), (1, 1)).eval()
     noisy, level = torch.rand(1, 3, 16, 16, generator=generator), torch.full((1, 1, 16, 16), 0.1)
     exact = net(noisy, level)
     rough = net.to(torch.bfloat16)(noisy, level)

@@ -118,5 +118,5 @@ def test_sample(scene: np.ndarray, film, tmp_path: Path):
 def test_error_nothing_moves(scene: np.ndarray, film, count: int):
     """A still film, and one too short for an exposure."""
     path = film(frames_of(scene, count, 0), "still.MP4")
-    with pytest.raises(InputError, match=r"still\.MP4: nothing moves"):
+    with pytest.raises(InputError, match=r"still\.MP4: is too short, or nothing moves"):
         sample(Source("film", (path,)), TASK.networks["unet"])

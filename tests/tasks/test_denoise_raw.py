@@ -14,7 +14,7 @@ from photonet.color import ColorState
 from photonet.engine.device import Device
 from photonet.engine.infer import Engine
 from photonet.errors import UsageError
-from photonet.nets.unet import DenoisingUNet
+from photonet.nets.unet import ResidualUNet
 from photonet.photo import Photo, Sensor
 from photonet.tasks.denoise import TASK, choose, trials
 from photonet.tasks.denoise.options import DenoiseOptions, DenoiseTrials
@@ -39,7 +39,7 @@ def raw_photo(height: int = 40, width: int = 56, phase: str = "RGGB", noise=NOIS
 def engine() -> Engine:
     with torch.random.fork_rng():
         torch.manual_seed(1)
-        net = DenoisingUNet(1, (8, 8), (1, 1))
+        net = ResidualUNet(1, (8, 8), (1, 1))
     engine = Engine(TASK, FLOAT32, {})
     engine.add("raw-unet", net)
     return engine

@@ -7,7 +7,7 @@ from photonet.camera import unprocess
 from photonet.camera.handheld import draw_shifts, translated
 from photonet.camera.mosaic import RGGB, mosaic
 from photonet.camera.noise import log_uniform
-from photonet.camera.sensor import SHOT_LEVELS, ShotRead, add_shot_read, read_at
+from photonet.camera.sensor import SHOT_LEVELS, ShotRead, add_shot_read, noise_at
 from photonet.camera.unprocess import draw_camera, sensor_of
 from photonet.color import ColorState
 from photonet.engine.task import Network, Trial
@@ -81,7 +81,7 @@ def raw_trial(name: str, shot: float, frames: int) -> Trial:
     def degrade(clean: np.ndarray, number: int) -> tuple[list[Photo], Photo]:
         generator = torch.Generator().manual_seed(number)
         camera = draw_camera(1, generator)
-        noise = ShotRead(torch.tensor([shot]), read_at(torch.tensor([shot])))
+        noise = noise_at(shot)
         sensor = sensor_of(camera, RGGB, (noise.shot.item(), noise.read.item()))
         scene = torch.from_numpy(clean).permute(2, 0, 1)[None]
 

@@ -2,7 +2,7 @@
 
 from photonet.engine.task import Network, Task, Tiling
 from photonet.io import FILM_SUFFIXES
-from photonet.nets.unet import RestoringUNet
+from photonet.nets.unet import ResidualUNet
 from photonet.tasks.deblur import multiscale
 from photonet.tasks.deblur.films import sample
 from photonet.tasks.deblur.options import DeblurTrials
@@ -13,7 +13,7 @@ SUMMARY = "Sharpen photographs that motion has blurred."
 
 UNET = Network(
     summary="U-Net, 3.4 M parameters",
-    build=lambda config: RestoringUNet(**config),
+    build=lambda config: ResidualUNet(maps=0, **config),
     config={"channels": 3, "widths": (64, 128, 256), "blocks": (1, 1, 2)},
     tiling=lambda net: Tiling(net.unet.stride, net.unet.radius, bytes_per_pixel=100),
     crop_multiple=16,

@@ -35,7 +35,7 @@ def sample(source: Source, network: Network) -> Example | Sequence[Example]:
         return read_pictures(source, network)
     examples = list(exposures(source.files[0]))
     if not examples:
-        raise InputError("nothing moves in it, or all of it too fast", source.files[0])
+        raise InputError("is too short, or nothing moves in it, or all of it too fast", source.files[0])
     return examples
 
 

@@ -1,7 +1,9 @@
 """Synthetic blur: what the networks learn from."""
 
+from typing import Annotated
+
 import torch
-from pydantic import Field
+from pydantic import AfterValidator, Field
 from torch import Generator, Tensor, nn
 
 from photonet.camera import blur
@@ -16,9 +18,18 @@ from photonet.errors import UsageError
 
 BORDER = 24  # pixels that are cut from every side of a blurred crop: what came in there is made up
 KERNEL = 2 * BORDER + 1
+LARGEST_EXTENT = 32.0  # pixels of a path, of which that border and the kernels hold all
 SAMPLES = 24  # poses of a path
 LEAST_ERROR = 2.0  # on the scale of 0 to 255: what is nearly sharp counts no more than that
 MOST_OFF_CENTER = 0.7  # of the focal length: how far a crop may be from the middle of its photo
+
+
+def _fitting(extent: tuple[float, float]) -> tuple[float, float]:
+    if extent[1] > LARGEST_EXTENT:
+        raise ValueError(
+            f"{extent[1]:g} is more than {LARGEST_EXTENT:g} pixels, which is all that a crop's border holds"
+        )
+    return extent
 
 
 class DeblurTraining(Options):
@@ -32,7 +43,7 @@ class DeblurTraining(Options):
         moving: of these others, share of pictures in which one thing moves, or stands still before what moves.
         defocused: share of them that are out of focus instead.
         radius: (lowest, highest) radius in pixels of the circle of confusion.
-        sharp: share of them that are not blurred at all.
+        sharp: share of them that are not blurred at all, nor out of focus.
         lamps: share of pictures whose highlights are brighter than the display shows.
         brighter: (lowest, highest) factor of these at white.
         shot: (lowest, highest) shot variance of the sensor's noise; the read noise is what cameras have there.
@@ -40,7 +51,7 @@ class DeblurTraining(Options):
         quality: (lowest, highest) quality of JPEG.
     """
 
-    extent: RangeAboveZero = (2.0, 32.0)
+    extent: Annotated[RangeAboveZero, AfterValidator(_fitting)] = (2.0, LARGEST_EXTENT)
     focal: RangeAboveZero = (400.0, 3000.0)
     shaken: float = Field(0.3, ge=0, le=1)
     moving: float = Field(0.15, ge=0, le=1)

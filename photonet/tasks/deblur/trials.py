@@ -9,14 +9,14 @@ from torch import Tensor
 
 from photonet.camera import blur
 from photonet.camera.jpeg import jpeg
-from photonet.camera.sensor import ShotRead, add_shot_read, read_at
+from photonet.camera.sensor import add_shot_read, noise_at
 from photonet.color import srgb_decode, srgb_encode
 from photonet.engine.task import Baseline, Network, Trial
 from photonet.errors import UsageError
 from photonet.io import read_kernels
 from photonet.photo import Photo
 from photonet.tasks.deblur.options import DeblurTrials
-from photonet.tasks.deblur.training import BORDER
+from photonet.tasks.deblur.training import BORDER, LARGEST_EXTENT
 
 FOCAL = 1.2  # focal length, as a share of the longer side
 SAMPLES = 65  # poses of a path
@@ -82,17 +82,17 @@ def _degraded(
         raise UsageError(f"{clean.shape[1]}×{clean.shape[0]} is too small for this blur", "--data")
     generator = torch.Generator().manual_seed(number)
     display = torch.from_numpy(clean).permute(2, 0, 1)[None]
-    light = spoil(blur.relit(srgb_decode(display), display, torch.tensor([BRIGHTER])), generator)
-    light, display = (values[..., border : -border or None, border : -border or None] for values in (light, display))
-    shot = torch.tensor([SHOT])
-    shown = srgb_encode(add_shot_read(light, ShotRead(shot, read_at(shot)), generator).clamp(0, 1))
+    light = blur.relit(srgb_decode(display), display, torch.tensor([BRIGHTER]))
+    inner = slice(border, -border or None)
+    blurred, light = (values[..., inner, inner] for values in (spoil(light, generator), light))
+    shown = srgb_encode(add_shot_read(blurred, noise_at(SHOT), generator).clamp(0, 1))
     if quality == NO_JPEG:
         shown = (shown * 255).round() / 255
     else:
         color = shown.expand(-1, 3, -1, -1)
         shown = jpeg(color, torch.tensor([float(quality)]), torch.tensor([2]))[:, : shown.shape[1]]
-    blurred, sharp = (values[0].permute(1, 2, 0).contiguous().numpy() for values in (shown, display))
-    return blurred, sharp
+    recorded, sharp = (v[0].permute(1, 2, 0).contiguous().numpy() for v in (shown, srgb_encode(light.clamp(0, 1))))
+    return recorded, sharp
 
 
 def unsharp(blurred: np.ndarray, clean: np.ndarray) -> np.ndarray:
@@ -124,10 +124,21 @@ DECONVOLUTIONS = {"Wiener, true kernel": _wiener, "Richardson-Lucy, true kernel"
 
 def _deconvolved(method: Callable[[np.ndarray, np.ndarray], np.ndarray], kernel: Tensor, photo: Photo) -> Photo:
     """A classical deconvolution of each channel in linear light."""
-    light = srgb_decode(np.pad(photo.pixels, ((EDGE, EDGE), (EDGE, EDGE), (0, 0)), mode="symmetric"))
+    padded = np.pad(photo.pixels, ((EDGE, EDGE), (EDGE, EDGE), (0, 0)), mode="symmetric")
+    light = _tapered(srgb_decode(padded), kernel)
     planes = [method(plane, kernel.numpy()) for plane in np.moveaxis(light, 2, 0)]
     linear = np.stack(planes, 2)[EDGE:-EDGE, EDGE:-EDGE].astype(np.float32)
     return photo.with_pixels(srgb_encode(linear.clip(0, 1)))
+
+
+def _tapered(light: np.ndarray, kernel: Tensor) -> np.ndarray:
+    """A picture H W C that goes over into its own blur at its borders, so that it wraps around without a step."""
+    planes = torch.from_numpy(light).permute(2, 0, 1)[None]
+    height, width = light.shape[:2]
+    y, x = (np.minimum(np.arange(side), np.arange(side)[::-1]).clip(max=EDGE) / EDGE for side in (height, width))
+    share = torch.from_numpy((y[:, None] * x).astype(np.float32))
+    result: np.ndarray = torch.lerp(blur.convolved(planes, kernel[None]), planes, share)[0].permute(1, 2, 0).numpy()
+    return result
 
 
 def trials(options: DeblurTrials, network: Network) -> list[Trial]:
@@ -139,7 +150,6 @@ def trials(options: DeblurTrials, network: Network) -> list[Trial]:
         extents = [float(text) for text in options.extent.split(",")]
     except ValueError:
         raise UsageError(f"{options.extent!r} is no list of numbers", "--extent", "write 5,12,25") from None
-    largest = 2 * (BORDER - 1)
-    if not all(0 <= extent <= largest for extent in extents):
-        raise UsageError(f"{options.extent} is out of range", "--extent", f"0 to {largest} pixels")
+    if not all(0 <= extent <= LARGEST_EXTENT for extent in extents):
+        raise UsageError(f"{options.extent} is out of range", "--extent", f"0 to {LARGEST_EXTENT:g} pixels")
     return [shake_trial(extent, options.quality) if extent else sharp_trial() for extent in extents]

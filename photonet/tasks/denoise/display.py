@@ -30,7 +30,7 @@ from photonet.nets.noise_level import (
     pool_levels,
     pooled_error,
 )
-from photonet.nets.unet import DenoisingUNet
+from photonet.nets.unet import ResidualUNet
 from photonet.photo import Photo
 from photonet.tasks.denoise.classical import noise_rms
 from photonet.tasks.denoise.options import DenoiseOptions
@@ -250,7 +250,7 @@ def dncnn(channels: int, depth: int, summary: str) -> Network:
 
 UNET = Network(
     summary="U-Net with a noise map, 3.4 M parameters, 0.25 MFLOP per pixel",
-    build=lambda config: DenoisingUNet(**config),
+    build=lambda config: ResidualUNet(**config),
     config={"channels": 3, "widths": (64, 128, 256), "blocks": (1, 1, 2)},
     tiling=lambda net: Tiling(net.unet.stride, net.unet.radius, bytes_per_pixel=100),
     maps=("noise_map",),

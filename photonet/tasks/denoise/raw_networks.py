@@ -18,7 +18,7 @@ from photonet.camera.sensor import (
     add_shot_read,
     draw_shot_read,
     draw_told,
-    read_at,
+    noise_at,
     stabilize,
     stabilized_deviation,
     unstabilize,
@@ -31,7 +31,7 @@ from photonet.engine.losses import decibels, rms_error
 from photonet.engine.options import RangeAboveZero
 from photonet.engine.task import Network, Options, Tiling, Trial
 from photonet.nets.brooks import BrooksUNet
-from photonet.nets.unet import DenoisingUNet
+from photonet.nets.unet import ResidualUNet
 from photonet.photo import Photo
 
 DISPLAY = (ColorState.SRGB, 3)  # of the photos that training pairs and trials are made from
@@ -183,7 +183,7 @@ def raw_trial(name: str, shot: float, told: bool) -> Trial:
         generator = torch.Generator().manual_seed(number)
         camera = draw_camera(1, generator)
         sites = mosaic(unprocess(torch.from_numpy(clean).permute(2, 0, 1)[None], camera), RGGB)
-        noise = ShotRead(torch.tensor([shot]), read_at(torch.tensor([shot])))
+        noise = noise_at(shot)
         noisy = add_shot_read(sites, noise, generator)
         sensor = sensor_of(camera, RGGB, (noise.shot.item(), noise.read.item()) if told else None)
         recorded = [one[0].permute(1, 2, 0).contiguous().numpy() for one in (noisy, sites)]
@@ -210,7 +210,7 @@ def for_mosaics(domain: Domain, **own: Any) -> Network:
 RAW_UNET = for_mosaics(
     STABILIZED,
     summary="U-Net on Bayer mosaics, told their noise, 1.9 M parameters",
-    build=lambda config: DenoisingUNet(**config),
+    build=lambda config: ResidualUNet(**config),
     config={"channels": 1, "widths": (48, 96, 192), "blocks": (1, 1, 2)},
     tiling=lambda net: Tiling(net.unet.stride, net.unet.radius, bytes_per_pixel=100),
     crop_multiple=16,
