@@ -25,7 +25,7 @@ SHOT = 1e-4  # shot variance of a camera at its base ISO speed
 NO_JPEG = 100
 SLACK = 4  # pixels that a result may be shifted by, where a kernel does not say where the picture is
 UNSHARP_RADIUS, UNSHARP_AMOUNT = 6.0, 0.3  # the best of 16 on four validation pictures, shaken by 12 px
-WIENER_BALANCE, LUCY_ROUNDS = 0.1, 20  # the best of 5 and of 3 on the same, with two of the measured kernels
+WIENER_BALANCE, LUCY_ROUNDS = 0.03, 20  # the best of 6 and of 3 on the same, with two of the measured kernels
 EDGE = 32  # pixels that a picture is continued by, before it is deconvolved
 
 
