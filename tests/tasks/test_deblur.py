@@ -19,7 +19,7 @@ from photonet.photo import Photo
 from photonet.tasks.deblur import TASK
 from photonet.tasks.deblur.multiscale import MultiScaleTraining, multiscale_loss, player
 from photonet.tasks.deblur.options import DeblurTrials
-from photonet.tasks.deblur.training import BORDER, DeblurTraining, make_pair, relative_loss, score
+from photonet.tasks.deblur.training import BORDER, DeblurTraining, absolute_loss, make_pair, score
 from photonet.tasks.deblur.trials import UNSHARP_AMOUNT, UNSHARP_RADIUS, kernel_trial, shake_trial, trials, unsharp
 
 INNER = (..., slice(BORDER, -BORDER), slice(BORDER, -BORDER))
@@ -135,15 +135,11 @@ def test_multiscale_loss(crops: Tensor):
     assert torch.equal(terms["output"], net.results[-1])
 
 
-def test_relative_loss_and_score():
-    """Errors of 0.4 and 0.04 become 0.1 and 0.03: shares of a quarter and of 3/4, but that 2 steps of 255 are added."""
+def test_absolute_loss_and_score():
     target = torch.full((2, 3, 8, 8), 0.5)
-    before, after = (torch.tensor(errors).view(2, 1, 1, 1) for errors in ([0.4, -0.04], [-0.1, 0.03]))
-    net, batch = Constant(target + after), {"input": target + before, "target": target}
-    terms = relative_loss(net, batch, 0.0)
-    expected = (0.1 / (0.4 + 2 / 255) + 0.03 / (0.04 + 2 / 255)) / 2
-    assert terms["loss"].item() == pytest.approx(expected, rel=2e-3)
-    assert terms["rms"].item() == pytest.approx(0.065 * 255, rel=2e-3)
+    after = torch.tensor([-0.1, 0.03]).view(2, 1, 1, 1)
+    net, batch = Constant(target + after), {"input": target, "target": target}
+    assert absolute_loss(net, batch, 0.0)["loss"].item() == pytest.approx(0.065 * 255, rel=1e-4)
     assert score(net, batch).item() == pytest.approx(-20 * np.log10(0.065), abs=0.01)
 
 

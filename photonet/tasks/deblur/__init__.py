@@ -6,7 +6,7 @@ from photonet.nets.unet import ResidualUNet
 from photonet.tasks.deblur import multiscale
 from photonet.tasks.deblur.films import sample
 from photonet.tasks.deblur.options import DeblurTrials
-from photonet.tasks.deblur.training import DeblurTraining, make_pair, absolute_loss, score
+from photonet.tasks.deblur.training import DeblurTraining, absolute_loss, make_pair, score
 from photonet.tasks.deblur.trials import BASELINES, trials
 
 SUMMARY = "Sharpen photographs that motion has blurred."
