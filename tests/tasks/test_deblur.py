@@ -19,7 +19,7 @@ from photonet.photo import Photo
 from photonet.tasks.deblur import TASK
 from photonet.tasks.deblur.multiscale import MultiScaleTraining, multiscale_loss, player
 from photonet.tasks.deblur.options import DeblurTrials
-from photonet.tasks.deblur.training import BORDER, DeblurTraining, absolute_loss, make_pair, score
+from photonet.tasks.deblur.training import BORDER, DeblurTraining, make_pair, score, staged_loss
 from photonet.tasks.deblur.trials import UNSHARP_AMOUNT, UNSHARP_RADIUS, kernel_trial, shake_trial, trials, unsharp
 
 INNER = (..., slice(BORDER, -BORDER), slice(BORDER, -BORDER))
@@ -135,12 +135,15 @@ def test_multiscale_loss(crops: Tensor):
     assert torch.equal(terms["output"], net.results[-1])
 
 
-def test_absolute_loss_and_score():
+def test_staged_loss_and_score():
     target = torch.full((2, 3, 8, 8), 0.5)
     after = torch.tensor([-0.1, 0.03]).view(2, 1, 1, 1)
     net, batch = Constant(target + after), {"input": target, "target": target}
-    assert absolute_loss(net, batch, 0.0)["loss"].item() == pytest.approx(0.065 * 255, rel=1e-4)
-    assert score(net, batch).item() == pytest.approx(-20 * np.log10(0.065), abs=0.01)
+    net.results[-1][1, :, ::2] += 0.06  # half of the second picture
+    assert staged_loss(net, batch, 0.0)["loss"].item() == pytest.approx((0.1 + (0.03 + 0.09) / 2) / 2 * 255, rel=1e-4)
+    expected = (0.1 + ((0.03**2 + 0.09**2) / 2) ** 0.5) / 2 * 255
+    assert staged_loss(net, batch, 1.0)["loss"].item() == pytest.approx(expected, rel=1e-3)
+    assert score(net, batch).item() == pytest.approx(-20 * np.log10(expected / 255), abs=0.01)
 
 
 def test_player():

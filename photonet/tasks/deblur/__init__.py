@@ -6,7 +6,7 @@ from photonet.nets.unet import ResidualUNet
 from photonet.tasks.deblur import multiscale
 from photonet.tasks.deblur.films import sample
 from photonet.tasks.deblur.options import DeblurTrials
-from photonet.tasks.deblur.training import DeblurTraining, absolute_loss, make_pair, score
+from photonet.tasks.deblur.training import DeblurTraining, make_pair, score, staged_loss
 from photonet.tasks.deblur.trials import BASELINES, trials
 
 SUMMARY = "Sharpen photographs that motion has blurred."
@@ -21,7 +21,7 @@ UNET = Network(
     also=FILM_SUFFIXES,
     sample=sample,
     pair=make_pair,
-    loss=absolute_loss,
+    loss=staged_loss,
     score=score,
 )
 

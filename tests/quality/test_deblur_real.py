@@ -1,0 +1,38 @@
+"""Seven real blurred photographs: sharper, in the same colors, and without rings around edges."""
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+import photonet
+
+NAMES = ("01.png", "07.png", "08.png", "4c6.png", "fishes.jpg", "flower.jpg", "house.jpg")
+SHARPER = 1.05  # times the steepest gradients of the photograph
+COLOR = 0.5  # of 255, that the mean of a channel may move
+NEARBY, RING = 41, 10.0  # pixels and levels: a ring is brighter or darker than all that lies nearby
+RINGS = 0.002  # share of the pixels
+
+
+def steepest(gray: np.ndarray) -> float:
+    across, down = (cv2.Sobel(gray, cv2.CV_32F, *order, scale=1 / 8) for order in ((1, 0), (0, 1)))
+    return float(np.quantile(np.hypot(across, down), 0.98))
+
+
+def rings(before: np.ndarray, after: np.ndarray) -> float:
+    window = np.ones((NEARBY, NEARBY), np.uint8)
+    over = after - cv2.dilate(before, window) > RING
+    under = cv2.erode(before, window) - after > RING
+    return float((over | under).mean())
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_real_photograph(data_folder: Path, name: str):
+    photo = photonet.read(data_folder / "blur" / "real" / name)
+    result = photonet.run("deblur", photo)
+    before, after = (one.pixels[..., :3].astype(np.float32) for one in (photo, result))
+    gray = [cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY) for pixels in (before, after)]
+    assert steepest(gray[1]) >= SHARPER * steepest(gray[0])
+    assert np.abs(after.mean((0, 1)) - before.mean((0, 1))).max() <= COLOR
+    assert rings(*gray) <= RINGS
