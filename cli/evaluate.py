@@ -24,6 +24,8 @@ from photonet.tasks import get_task
 from . import flags
 from .console import bars, out, table
 
+PAIRS_PROTOCOL = "pairs as they are; PSNR, peak 1, clipped to 0..1"
+
 
 def command(name: str) -> Callable[..., None]:
     """The scoring command of a task."""
@@ -66,7 +68,8 @@ def command(name: str) -> Callable[..., None]:
         else:
             trials, cases = [], paired(sources, network)
         methods = task.baselines() if baselines else {}
-        name_of_set = (data or pairs[1]).name  # type: ignore[index]
+        name_of_set = _set_name(data or pairs[1])  # type: ignore[index]
+        protocol = task.protocol if pairs is None else PAIRS_PROTOCOL
 
         def options(changes: Mapping[str, Any]) -> Any:
             return make_options(task.options, {**(task.pair_options if pairs else {}), **changes})
@@ -81,12 +84,12 @@ def command(name: str) -> Callable[..., None]:
                 shown.show(row.trial, len(seen), total)
         means = averages(rows)
         if record:
-            _record(engine, name_of_set, means)
+            _record(engine, name_of_set, protocol, means)
         if as_json:
             found = {"means": [_json_safe(mean) for mean in means], "rows": [_json_safe(asdict(row)) for row in rows]}
-            print(json.dumps({"protocol": task.protocol, "data": name_of_set, **found}))
+            print(json.dumps({"protocol": protocol, "data": name_of_set, **found}))
         else:
-            _print(f"{name} on {name_of_set}", means, task.protocol)
+            _print(f"{name} on {name_of_set}", means, protocol)
 
     return flags.with_flags(body, flags.flags_of(task.trial_options), f"Measure: {task.summary}")
 
@@ -121,7 +124,14 @@ def _print(title: str, means: Sequence[Mapping[str, Any]], protocol: str) -> Non
     out.print(protocol, markup=False)
 
 
-def _record(engine: Engine, dataset: str, means: Sequence[Mapping[str, Any]]) -> None:
+def _set_name(folder: Path) -> str:
+    """The folder's own; of one with `*`, that of the folder before it."""
+    starred = (index for index, part in enumerate(folder.parts) if "*" in part)
+    first = next(starred, len(folder.parts))
+    return folder.parts[first - 1] if first else folder.name
+
+
+def _record(engine: Engine, dataset: str, protocol: str, means: Sequence[Mapping[str, Any]]) -> None:
     """Put the scores of each network into the card of its weights, in place of older ones of the same conditions."""
     learned = {name for name, network in engine.task.networks.items() if network.learned}
     for name in sorted({mean["method"] for mean in means} & learned):
@@ -132,7 +142,7 @@ def _record(engine: Engine, dataset: str, means: Sequence[Mapping[str, Any]]) ->
             (dataset, mean["trial"]): checkpoint.Score(
                 dataset=dataset,
                 condition=mean["trial"],
-                protocol=engine.task.protocol,
+                protocol=protocol,
                 pictures=mean["pictures"],
                 precision=loaded.device.precision,
                 psnr=mean["psnr"],

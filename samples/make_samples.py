@@ -192,7 +192,7 @@ def make_shaken(sample: Sample, path: Path, generator: torch.Generator) -> None:
     light = srgb_decode(display.permute(2, 0, 1)[None])
     focal = torch.tensor([float(max(light.shape))])
     motion = blur.draw_path(torch.tensor([SHAKE_EXTENT]), focal, SHAKE_POSES, generator)
-    blurred = blur.shaken(light, blur.homographies(motion, focal, torch.tensor([light.shape[:-3:-1]]) / 2))
+    blurred = blur.shaken(light, blur.homographies(motion, focal, (torch.tensor([light.shape[:-3:-1]]) - 1) / 2))
     shown = srgb_encode(add_shot_read(blurred, noise_at(SHAKE_NOISE), generator).clamp(0, 1))[0] * 255
     save(Image.fromarray(shown.round().byte().permute(1, 2, 0).numpy()).crop(sample.box), path)
     print(f"{path.name}: shaken by {SHAKE_EXTENT:g} px, {path.stat().st_size / 1000:.0f} kB")

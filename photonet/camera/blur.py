@@ -14,7 +14,7 @@ from photonet.camera.noise import correlated, log_uniform, uniform, white
 
 ROTATION = 0.7  # largest angle about the optical axis, as a share of the shift in pixels over the focal length
 APPROACH = 0.3  # largest motion along that axis, likewise
-MEMORY = (0.05, 1.0)  # share of the exposure in which a hand forgets where it went
+MEMORY = (0.1, 1.0)  # share of the exposure in which a hand forgets where it went
 CLIPPED = 0.9  # mean display value from which on the light may have been brighter than it is shown
 MASK_RADIUS, MASK_LEVEL, MASK_EDGE = 24.0, 0.7, 8.0  # blur in pixels, threshold and steepness of moving objects
 SUPERSAMPLED = 4  # subpixels per side of a disk's kernel
@@ -49,8 +49,9 @@ def draw_path(extent: Tensor, focal: Tensor, samples: int, generator: Generator)
     time = torch.arange(samples, device=extent.device) / samples
     since = time[:, None] - time
     kept = torch.where(since >= 0, (-since.clamp_min(0) / memory).exp(), 0)
-    drift = white((batch, 1, 4), generator)
-    speed = kept @ white((batch, samples, 4), generator) / samples**0.5 + drift
+    wander = kept @ white((batch, samples, 4), generator) / (memory / 2 * samples).sqrt()  # of unit variance
+    drift = uniform(batch, 0, 1, generator).view(-1, 1, 1) * white((batch, 1, 4), generator)
+    speed = wander + drift
     place = speed.cumsum(1)
     place = place - place.mean(1, keepdim=True)
     box = place.amax(1) - place.amin(1)
@@ -123,7 +124,7 @@ def disk_kernels(radius: Tensor, size: int) -> Tensor:
     """Kernels B size size of a picture out of focus, each of sum 1.
 
     Args:
-        radius: B, of the circle of confusion in pixels, less than half the size.
+        radius: B, of the circle of confusion in pixels, less than half the size; below 0.5 it counts as 0.5.
         size: odd.
     """
     fine = (torch.arange(size * SUPERSAMPLED, device=radius.device) + 0.5) / SUPERSAMPLED - size / 2
@@ -133,22 +134,19 @@ def disk_kernels(radius: Tensor, size: int) -> Tensor:
 
 
 def centered(kernel: Tensor) -> Tensor:
-    """A kernel h w, of sum 1, with its centroid in the middle of an odd square.
+    """A kernel h w, made of sum 1, with the pixel nearest to its centroid in the middle of an odd square.
 
     A kernel says where light goes only up to a shift of the picture; its own centroid is the shift nearest to all.
     """
     kernel = kernel / kernel.sum()
-    rows, columns = (torch.arange(side, dtype=kernel.dtype, device=kernel.device) for side in kernel.shape)
-    middle = [(kernel.sum(1 - side) * places).sum().item() for side, places in enumerate((rows, columns))]
-    whole = [round(place) for place in middle]
-    reach = max(max(place, side - 1 - place) for place, side in zip(whole, kernel.shape, strict=True)) + 1
-    result = kernel.new_zeros(2 * reach + 1, 2 * reach + 1)
-    top, left = reach - whole[0], reach - whole[1]
-    result[top : top + kernel.shape[0], left : left + kernel.shape[1]] = kernel
-    y, x = (place - near for place, near in zip(middle, whole, strict=True))
-    theta = torch.tensor([[1, 0, 2 * x / len(result)], [0, 1, 2 * y / len(result)]], dtype=kernel.dtype)[None]
-    grid = F.affine_grid(theta.to(kernel.device), [1, 1, *result.shape], align_corners=False)
-    return F.grid_sample(result[None, None], grid, "bilinear", "zeros", align_corners=False)[0, 0]
+    middle = []
+    for side, length in enumerate(kernel.shape):
+        places = torch.arange(length, dtype=kernel.dtype, device=kernel.device)
+        middle.append(round((kernel.sum(1 - side) * places).sum().item()))
+    reach = max(max(place, length - 1 - place) for place, length in zip(middle, kernel.shape, strict=True))
+    top, left = (reach - place for place in middle)
+    bottom, right = (2 * reach + 1 - before - n for before, n in zip((top, left), kernel.shape, strict=True))
+    return F.pad(kernel, (left, right, top, bottom))
 
 
 def convolved(light: Tensor, kernels: Tensor) -> Tensor:
@@ -156,8 +154,13 @@ def convolved(light: Tensor, kernels: Tensor) -> Tensor:
 
     Args:
         kernels: B h w, odd sides no longer than the picture's.
+
+    Raises:
+        ValueError: a kernel is larger than the picture.
     """
     size = light.shape[-2:]
+    if kernels.shape[-2] > size[0] or kernels.shape[-1] > size[1]:
+        raise ValueError(f"a kernel of {tuple(kernels.shape[-2:])} is larger than the picture, {tuple(size)}")
     reach = [side // 2 for side in kernels.shape[-2:]]
     padded = F.pad(kernels, (0, size[1] - kernels.shape[-1], 0, size[0] - kernels.shape[-2]))
     spectrum = torch.fft.rfft2(padded.roll((-reach[0], -reach[1]), (-2, -1)))[:, None]

@@ -83,11 +83,18 @@ def read_recipe(path: Path, changes: dict[str, Any]) -> Recipe:
 
 
 def with_changes(fields: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
-    """Fields of a recipe with changes; `training.gray` is one field of a table."""
+    """Fields of a recipe with changes; `training.gray` is one field of a table.
+
+    Raises:
+        UsageError: a name with a dot is none of a table.
+    """
     result = dict(fields)
     for name, value in changes.items():
         table, _, field = name.partition(".")
-        result[table] = {**(result.get(table) or {}), field: value} if field else value
+        old = result.get(table) or {}
+        if field and not isinstance(old, Mapping):
+            raise UsageError(f"{table} is no table, and has no {field}", name, "leave the dot out")
+        result[table] = {**old, field: value} if field else value
     return result
 
 

@@ -132,7 +132,10 @@ def spoiled(pictures: Sequence[Path], trials: Sequence[Trial], network: Network)
     for trial in trials:
         for number, path in enumerate(pictures):
             clean = _floats(as_expected(read(path), network))
-            made = trial.degrade(clean, number)
+            try:
+                made = trial.degrade(clean, number)
+            except UsageError as error:
+                raise UsageError(error.what, path.name, error.fix) from error
             degraded, target = made if isinstance(made, tuple) else (made, clean)
             inputs = tuple(degraded) if isinstance(degraded, list) else (_as_photo(degraded, network),)
             yield Case(trial, number, path.name, inputs, _as_photo(target, network))

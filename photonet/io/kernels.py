@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from photonet.errors import InputError, PhotonetError, UsageError
+from photonet.errors import InputError, UsageError
 from photonet.io.formats import READABLE_SUFFIXES
 from photonet.io.reading import read
 
@@ -51,8 +51,6 @@ def _read_mat(path: Path) -> list[np.ndarray]:
         with h5py.File(path) as file:
             cells = np.asarray(file["kernels"]).ravel()  # MATLAB stores columns first: of cells that is their order
             return [np.asarray(file[cell], np.float64).T for cell in cells]
-    except PhotonetError:
-        raise
     except (OSError, KeyError, ValueError, TypeError) as error:
         raise InputError(
             f"cannot be read ({error})", path, "a .mat of version 7.3 with a cell array `kernels`"

@@ -21,6 +21,7 @@ EXPOSED = (3, 5, 7)  # frames of an exposure, in turn
 EVERY = 8  # frames from one exposure to the next
 LARGEST = 700  # pixels of the longer side: halved until then, which hides the film's own compression
 LEAST_MOTION, MOST_MOTION = 1.0, 40.0  # pixels in all, of the fastest twentieth
+MOST_STEP = 8.0  # pixels from frame to frame: a frame is blurred itself, by about half of that
 MOST_UNEXPLAINED = 12.0  # mean absolute difference of frames after the motion, 0 to 255: more is a cut
 MOST_BETWEEN = 16
 
@@ -58,7 +59,11 @@ def exposure(frames: Sequence[np.ndarray]) -> np.ndarray | None:
     gray = [cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY) for frame in frames]
     flows = np.stack([flow_between(first, second) for first, second in pairwise(gray)])
     lengths = np.percentile(np.hypot(flows[..., 0], flows[..., 1]), 95, axis=(1, 2))
-    if not LEAST_MOTION <= lengths.sum() <= MOST_MOTION or _unexplained(gray, flows) > MOST_UNEXPLAINED:
+    if (
+        not LEAST_MOTION <= lengths.sum() <= MOST_MOTION
+        or lengths.max() > MOST_STEP
+        or _unexplained(gray, flows) > MOST_UNEXPLAINED
+    ):
         return None
     between = int(np.clip(np.ceil(lengths.max()), 1, MOST_BETWEEN))
     light = srgb_decode(torch.from_numpy(np.stack(frames)).permute(0, 3, 1, 2) / 255)
@@ -72,6 +77,11 @@ def _unexplained(gray: Sequence[np.ndarray], flows: np.ndarray) -> float:
     height, width = gray[0].shape
     x, y = np.meshgrid(np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32))
     return max(
-        float(cv2.absdiff(first, cv2.remap(second, x + flow[..., 0], y + flow[..., 1], cv2.INTER_LINEAR)).mean())
+        float(
+            cv2.absdiff(
+                first,
+                cv2.remap(second, x + flow[..., 0], y + flow[..., 1], cv2.INTER_LINEAR, None, cv2.BORDER_REPLICATE),
+            ).mean()
+        )
         for (first, second), flow in zip(pairwise(gray), flows, strict=True)
     )

@@ -18,8 +18,8 @@ from photonet.errors import UsageError
 
 BORDER = 24  # pixels that are cut from every side of a blurred crop: what came in there is made up
 KERNEL = 2 * BORDER + 1
-LARGEST_EXTENT = 32.0  # pixels of a path, of which that border and the kernels hold all
-SAMPLES = 24  # poses of a path
+LARGEST_EXTENT = 32.0  # pixels of a path in the middle of a photo, of which that border holds nearly all
+SAMPLES = 48  # poses of a path
 SQUARED_FROM = 0.75  # of a training
 MOST_OFF_CENTER = 0.7  # of the focal length: how far a crop may be from the middle of its photo
 
@@ -107,7 +107,7 @@ def _shaken(light: Tensor, generator: Generator, options: DeblurTraining) -> tup
 def _alike(light: Tensor, generator: Generator, options: DeblurTraining) -> tuple[Tensor, Tensor]:
     """Each picture with one kernel: of all of it, of a thing in it, or of what is behind a thing."""
     count = len(light)
-    extent = uniform(count, *options.extent, generator)
+    extent = log_uniform(count, *options.extent, generator)
     path = blur.draw_path(extent, torch.ones_like(extent), SAMPLES, generator)
     kernels = blur.path_kernels(path.shift, KERNEL)
     chosen, moves = uniform(count, 0, 1, generator), uniform(count, 0, 1, generator)

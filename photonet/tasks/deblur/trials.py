@@ -23,10 +23,11 @@ SAMPLES = 65  # poses of a path
 BRIGHTER = 3.0  # highlights at white, beside what the display shows
 SHOT = 1e-4  # shot variance of a camera at its base ISO speed
 NO_JPEG = 100
+HALVED_CHROMA = 2  # both ways, as cameras do
 SLACK = 4  # pixels that a result may be shifted by, where a kernel does not say where the picture is
 UNSHARP_RADIUS, UNSHARP_AMOUNT = 6.0, 0.3  # the best of 16 on four validation pictures, shaken by 12 px
 WIENER_BALANCE, LUCY_ROUNDS = 0.03, 20  # the best of 6 and of 3 on the same, with two of the measured kernels
-EDGE = 32  # pixels that a picture is continued by, before it is deconvolved
+EDGE = 32  # pixels that a picture is continued by at least, before it is deconvolved
 
 
 def sharp_trial() -> Trial:
@@ -89,8 +90,7 @@ def _degraded(
     if quality == NO_JPEG:
         shown = (shown * 255).round() / 255
     else:
-        color = shown.expand(-1, 3, -1, -1)
-        shown = jpeg(color, torch.tensor([float(quality)]), torch.tensor([2]))[:, : shown.shape[1]]
+        shown = jpeg(shown, torch.tensor([float(quality)]), torch.tensor([HALVED_CHROMA]))
     recorded, sharp = (v[0].permute(1, 2, 0).contiguous().numpy() for v in (shown, srgb_encode(light.clamp(0, 1))))
     return recorded, sharp
 
@@ -124,18 +124,19 @@ DECONVOLUTIONS = {"Wiener, true kernel": _wiener, "Richardson-Lucy, true kernel"
 
 def _deconvolved(method: Callable[[np.ndarray, np.ndarray], np.ndarray], kernel: Tensor, photo: Photo) -> Photo:
     """A classical deconvolution of each channel in linear light."""
-    padded = np.pad(photo.pixels, ((EDGE, EDGE), (EDGE, EDGE), (0, 0)), mode="symmetric")
-    light = _tapered(srgb_decode(padded), kernel)
+    edge = max(EDGE, len(kernel))
+    padded = np.pad(photo.pixels, ((edge, edge), (edge, edge), (0, 0)), mode="symmetric")
+    light = _tapered(srgb_decode(padded), kernel, edge)
     planes = [method(plane, kernel.numpy()) for plane in np.moveaxis(light, 2, 0)]
-    linear = np.stack(planes, 2)[EDGE:-EDGE, EDGE:-EDGE].astype(np.float32)
+    linear = np.stack(planes, 2)[edge:-edge, edge:-edge].astype(np.float32)
     return photo.with_pixels(srgb_encode(linear.clip(0, 1)))
 
 
-def _tapered(light: np.ndarray, kernel: Tensor) -> np.ndarray:
+def _tapered(light: np.ndarray, kernel: Tensor, edge: int) -> np.ndarray:
     """A picture H W C that goes over into its own blur at its borders, so that it wraps around without a step."""
     planes = torch.from_numpy(light).permute(2, 0, 1)[None]
     height, width = light.shape[:2]
-    y, x = (np.minimum(np.arange(side), np.arange(side)[::-1]).clip(max=EDGE) / EDGE for side in (height, width))
+    y, x = (np.minimum(np.arange(side), np.arange(side)[::-1]).clip(max=edge) / edge for side in (height, width))
     share = torch.from_numpy((y[:, None] * x).astype(np.float32))
     result: np.ndarray = torch.lerp(blur.convolved(planes, kernel[None]), planes, share)[0].permute(1, 2, 0).numpy()
     return result
