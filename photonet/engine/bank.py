@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -79,7 +79,7 @@ def _crop(array: np.ndarray, size: int, top: float, left: float) -> Tensor:
 
 def build_bank(
     sources: Sequence[Source],
-    sample: Callable[[Source], Example | Sequence[Example]],
+    sample: Callable[[Source], Example | Iterable[Example]],
     folder: Path,
     reading: str = "",
     progress: Callable[[int], None] = lambda done: None,
@@ -87,12 +87,13 @@ def build_bank(
     """Decode every source once; a bank of the same files, read the same way, that is already there is used again.
 
     Args:
-        sample: source → its example, or several of them.
+        sample: source → its example, or as many as there are in it.
         reading: says how `sample` reads, where that is not always the same way.
         progress: told how many sources are done.
 
     Raises:
-        InputError: files that cannot be read, or arrays of an example that differ in size; all of them are listed.
+        InputError: files that cannot be read, or arrays of an example that differ in size; all of them are listed. Or
+            there is no example at all.
     """
     times = [file.stat().st_mtime_ns for source in sources for file in source.files]
     key = hashlib.sha256(f"{fingerprint(sources)} {times} {reading}".encode()).hexdigest()
@@ -106,21 +107,22 @@ def build_bank(
         for done, source in enumerate(sources):
             try:
                 sampled = sample(source)
-                examples = [_checked(source, e) for e in ([sampled] if isinstance(sampled, Mapping) else sampled)]
+                for example in [sampled] if isinstance(sampled, Mapping) else sampled:
+                    arrays = {}
+                    for name, array in _checked(source, example).items():
+                        arrays[name] = {"offset": offset, "shape": list(array.shape), "dtype": array.dtype.str}
+                        offset += file.write(np.ascontiguousarray(array).tobytes())
+                        offset += file.write(bytes(-offset % 8))  # keeps every array aligned
+                    index.append({"source": source.name, "arrays": arrays})
             except InputError as error:
                 problems.append(str(error))
                 continue
-            for example in examples:
-                arrays = {}
-                for name, array in example.items():
-                    arrays[name] = {"offset": offset, "shape": list(array.shape), "dtype": array.dtype.str}
-                    offset += file.write(np.ascontiguousarray(array).tobytes())
-                    offset += file.write(bytes(-offset % 8))  # keeps every array aligned
-                index.append({"source": source.name, "arrays": arrays})
             progress(done + 1)
     if problems:
         what = f"{len(problems)} of {len(sources)} training examples cannot be used: {'; '.join(problems[:5])}"
         raise InputError(what, fix="Mend or remove them.")
+    if not index:
+        raise InputError(f"there is nothing to learn from in {len(sources)} files", sources[0].files[0].parent)
     write_atomic(listing, json.dumps({"sources": key, "examples": index}).encode(), overwrite=True)
     return Bank(folder)
 

@@ -1,6 +1,6 @@
 """The contract between a task and the engine: two dataclasses, whose defaults serve any RGB → RGB task."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
@@ -177,7 +177,7 @@ class Network:
     crop_multiple: int = 1
     training: type[Options] = Options
     also: tuple[str, ...] = ()
-    sample: Callable[[Source, "Network"], Example | Sequence[Example]] = read_pictures
+    sample: Callable[[Source, "Network"], Example | Iterable[Example]] = read_pictures
     pair: Callable[[Batch, Generator, Any], Batch] | None = None
     loss: Callable[[nn.Module, Batch, float], dict[str, Tensor]] | None = None
     player: Callable[[Any], Player | None] = lambda options: None

@@ -7,7 +7,7 @@ a training that stops at any step goes on as if it had not.
 import copy
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from itertools import islice
 from math import lcm
@@ -266,7 +266,7 @@ def _banks(
     """Training and validation banks; the first process builds them, the others wait."""
     banks = []
 
-    def sample(source: Source) -> Example | Sequence[Example]:
+    def sample(source: Source) -> Example | Iterable[Example]:
         return network.sample(source, network)
 
     for name, part in zip(("training", "validation"), sources, strict=True):

@@ -173,3 +173,10 @@ def test_draw_mixes_no_pairs_with_clean_pictures(bank_of):
         assert batch["target"].unique().tolist() == [np.float32((30 if "input" in batch else 10) / 255)]
         assert len(batch["target"]) == 4
     assert kinds == {("target",), ("input", "target")}
+
+
+def test_error_nothing_to_learn_from(tmp_path):
+    file = tmp_path / "film.mp4"
+    file.write_bytes(b"frames")
+    with pytest.raises(InputError, match="nothing to learn from in 1 files"):
+        build_bank([Source("film", (file,))], lambda source: [], tmp_path / "bank")

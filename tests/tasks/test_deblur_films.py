@@ -8,7 +8,6 @@ import pytest
 
 from photonet.color import srgb_decode, srgb_encode
 from photonet.engine.data import Source
-from photonet.errors import InputError
 from photonet.io import read_frames, write
 from photonet.photo import Photo
 from photonet.tasks.deblur import TASK
@@ -115,8 +114,7 @@ def test_sample(scene: np.ndarray, film, tmp_path: Path):
 
 
 @pytest.mark.parametrize("count", [16, 5])
-def test_error_nothing_moves(scene: np.ndarray, film, count: int):
+def test_nothing_moves(scene: np.ndarray, film, count: int):
     """A still film, and one too short for an exposure."""
     path = film(frames_of(scene, count, 0), "still.MP4")
-    with pytest.raises(InputError, match=r"still\.MP4: is too short, or nothing moves"):
-        sample(Source("film", (path,)), TASK.networks["unet"])
+    assert list(sample(Source("film", (path,)), TASK.networks["unet"])) == []

@@ -1,7 +1,7 @@
 """Blurred and sharp pictures from films: neighboring frames, and the motion between them, are one long exposure."""
 
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import pairwise
 from pathlib import Path
 
@@ -14,7 +14,6 @@ from photonet.camera.blur import film_exposed
 from photonet.color import srgb_decode, srgb_encode
 from photonet.engine.data import Example, Source, read_pictures
 from photonet.engine.task import Network
-from photonet.errors import InputError
 from photonet.io import FILM_SUFFIXES, read_frames
 
 EXPOSED = (3, 5, 7)  # frames of an exposure, in turn
@@ -26,22 +25,17 @@ MOST_UNEXPLAINED = 12.0  # mean absolute difference of frames after the motion, 
 MOST_BETWEEN = 16
 
 
-def sample(source: Source, network: Network) -> Example | Sequence[Example]:
-    """A clean picture, a pair, or all the exposures of a film that moves.
-
-    Raises:
-        InputError: the film cannot be read, or nothing moves in it.
-    """
-    if source.files[0].suffix.lower() not in FILM_SUFFIXES:
-        return read_pictures(source, network)
-    examples = list(exposures(source.files[0]))
-    if not examples:
-        raise InputError("is too short, or nothing moves in it, or all of it too fast", source.files[0])
-    return examples
+def sample(source: Source, network: Network) -> Example | Iterable[Example]:
+    """A clean picture, a pair, or all the exposures of a film that moves."""
+    film = source.files[0].suffix.lower() in FILM_SUFFIXES
+    return exposures(source.files[0]) if film else read_pictures(source, network)
 
 
 def exposures(path: Path) -> Iterator[Example]:
-    """Blurred `input` and sharp `target` H W 3, uint8, one after another through a film."""
+    """Blurred `input` and sharp `target` H W 3, uint8, sRGB, one after another; none where nothing moves.
+
+    The target is one frame, with the blur of its own exposure.
+    """
     waiting: deque[np.ndarray] = deque(maxlen=max(EXPOSED))
     for number, frame in enumerate(read_frames(path)):
         while max(frame.shape) > LARGEST:
