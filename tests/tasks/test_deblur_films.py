@@ -102,8 +102,7 @@ def test_sample(scene: np.ndarray, film, tmp_path: Path):
     """All the exposures of a film; of a picture the picture, of a pair the pair."""
     network = TASK.networks["unet"]
     moving = film(frames_of(scene, 16, 2))
-    examples = sample(Source("film", (moving,)), network)
-    assert isinstance(examples, list)
+    examples = list(sample(Source("film", (moving,)), network))
     assert [set(example) for example in examples] == [{"input", "target"}] * 2
     for name in ("a.png", "b.png"):
         write(Photo((scene * 255).astype(np.uint8)), tmp_path / name)
