@@ -88,7 +88,7 @@ class ResidualUNet(nn.Module):
     Args:
         channels: of the picture.
         widths, blocks: as in `UNet`.
-        maps: what else it is told of each pixel, as how noisy it is.
+        maps: channels of what else it is told of each pixel, as how noisy it is.
     """
 
     def __init__(
@@ -101,12 +101,12 @@ class ResidualUNet(nn.Module):
         super().__init__()
         self.unet = UNet(channels + maps, channels, widths, blocks)
 
-    def forward(self, picture: Tensor, *maps: Tensor) -> Tensor:
+    def forward(self, picture: Tensor, maps: Tensor | None = None) -> Tensor:
         """The picture without what is wrong with it; the residual is subtracted in the precision of the input.
 
         Args:
             picture: B C H W, 1.0 = white.
-            maps: B 1 H W each.
+            maps: B maps H W, where there are any.
         """
-        residual = self.unet(torch.cat([picture, *maps], 1))
+        residual = self.unet(picture if maps is None else torch.cat([picture, maps], 1))
         return picture - residual.to(picture.dtype)
