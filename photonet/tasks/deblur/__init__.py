@@ -1,12 +1,10 @@
 """Deblur: sharp pictures from those that motion or focus has blurred."""
 
 from photonet.engine.task import Network, Task, Tiling
-from photonet.io import FILM_SUFFIXES
 from photonet.nets.unet import ResidualUNet
 from photonet.tasks.deblur import multiscale
-from photonet.tasks.deblur.films import sample
 from photonet.tasks.deblur.options import DeblurTrials
-from photonet.tasks.deblur.training import DeblurTraining, make_pair, score, staged_loss
+from photonet.tasks.deblur.training import LEARNING, DeblurTraining, staged_loss
 from photonet.tasks.deblur.trials import BASELINES, trials
 
 SUMMARY = "Sharpen photographs that motion has blurred."
@@ -16,13 +14,9 @@ UNET = Network(
     build=lambda config: ResidualUNet(maps=0, **config),
     config={"channels": 3, "widths": (64, 128, 256), "blocks": (1, 1, 2)},
     tiling=lambda net: Tiling(net.unet.stride, net.unet.radius, bytes_per_pixel=100),
-    crop_multiple=16,
     training=DeblurTraining,
-    also=FILM_SUFFIXES,
-    sample=sample,
-    pair=make_pair,
     loss=staged_loss,
-    score=score,
+    **LEARNING,
 )
 
 TASK = Task(

@@ -9,10 +9,8 @@ from torch import Tensor, nn
 from photonet.engine.data import Batch
 from photonet.engine.player import Player, adversary
 from photonet.engine.task import Network, Tiling
-from photonet.io import FILM_SUFFIXES
 from photonet.nets.multiscale import Discriminator, MultiScaleDeblur, pyramid
-from photonet.tasks.deblur.films import sample
-from photonet.tasks.deblur.training import DeblurTraining, make_pair, score
+from photonet.tasks.deblur.training import LEARNING, DeblurTraining
 
 
 class MultiScaleTraining(DeblurTraining):
@@ -52,14 +50,10 @@ def multiscale(summary: str, **own: Any) -> Network:
         build=lambda config: MultiScaleDeblur(**config),
         config={"channels": 3, "width": 64, "depth": 19, "kernel": 5, "residual": False, **own},
         tiling=lambda net: Tiling(net.stride, net.radius, bytes_per_pixel=1000),
-        crop_multiple=16,
         training=MultiScaleTraining,
-        also=FILM_SUFFIXES,
-        sample=sample,
-        pair=make_pair,
         loss=multiscale_loss,
         player=player,
-        score=score,
+        **LEARNING,
     )
 
 

@@ -1,6 +1,6 @@
 """Synthetic blur: what the networks learn from."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import torch
 from pydantic import AfterValidator, Field
@@ -15,6 +15,8 @@ from photonet.engine.data import Batch
 from photonet.engine.losses import rms_error
 from photonet.engine.options import Options, RangeAboveZero, RangeFromZero
 from photonet.errors import UsageError
+from photonet.io import FILM_SUFFIXES
+from photonet.tasks.deblur.films import sample
 
 BORDER = 24  # pixels that are cut from every side of a blurred crop: what came in there is made up
 KERNEL = 2 * BORDER + 1
@@ -142,3 +144,13 @@ def staged_loss(net: nn.Module, batch: Batch, progress: float) -> dict[str, Tens
 def score(net: nn.Module, batch: Batch) -> Tensor:
     """Decibels of the mean RMS error: in a mean of decibels the sharp pictures would outweigh the blurred ones."""
     return -20 * torch.log10(rms_error(net(batch["input"]), batch["target"]).mean() / 255)
+
+
+# what all networks of the task learn from, and are chosen by
+LEARNING: dict[str, Any] = {
+    "crop_multiple": 16,
+    "also": FILM_SUFFIXES,
+    "sample": sample,
+    "pair": make_pair,
+    "score": score,
+}
