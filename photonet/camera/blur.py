@@ -104,6 +104,18 @@ def shaken(light: Tensor, seen: Tensor) -> Tensor:
     return total / seen.shape[1]
 
 
+def shifts_at(seen: Tensor, place: Tensor) -> Tensor:
+    """How a point of the picture moves over the poses, B S 2 as (x, y) in pixels: what `path_kernels` takes.
+
+    Args:
+        seen: B S 3 3, as `homographies` gives them.
+        place: 2, the point as (x, y).
+    """
+    point = torch.cat([place, place.new_ones(1)])
+    found = (seen * point).sum(3)
+    return found[..., :2] / found[..., 2:] - place
+
+
 def path_kernels(shift: Tensor, size: int) -> Tensor:
     """Kernels B size size of a camera that only shifts, each of sum 1; light goes the other way.
 

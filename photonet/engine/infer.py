@@ -242,6 +242,9 @@ class _Runner:
     def map(self, network: str, photo: Photo) -> Tensor:
         return self.engine.map(network, photo)
 
+    def apply(self, network: str, tensor: Tensor) -> Tensor:
+        return self.engine.loaded(network)((tensor,))[0]
+
 
 def _sweep(
     photo: Photo, loaded: Loaded, size: int, work: Callable[[Tile], bool], progress: Progress

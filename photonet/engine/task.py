@@ -37,7 +37,7 @@ class Tiling:
 
 @dataclass(frozen=True)
 class Window:
-    """A rectangle of the picture, in pixels; it may reach over the right and the bottom border."""
+    """A rectangle of the picture, in pixels; it may reach over the borders, where the picture is reflected."""
 
     top: int
     left: int
@@ -104,6 +104,9 @@ class Runner(Protocol):
     def map(self, network: str, photo: Photo) -> Tensor:
         """The whole output of another network of the task, 1 C H W; meant for small outputs."""
 
+    def apply(self, network: str, tensor: Tensor) -> Tensor:
+        """The output of another network of the task for tensors B C H W that fit it, in float32 on its device."""
+
 
 def prepare_picture(photos: Sequence[Photo], options: Any, runner: Runner) -> Prepared:
     """The default of `Task.prepare`: the first photo is all that the network wants."""
@@ -137,7 +140,8 @@ class Network:
         tiling: of the built module.
         expects, returns: color states it was trained in; the engine converts, or says why it cannot.
         channels: of the pictures it takes.
-        maps: names of its further inputs, 1 1 H W each.
+        maps: names of its further inputs.
+        map_channels: of each of them.
         adopt: tensors of another project → config and renamed tensors, or None where they are of no such network.
         deploy: called once on the loaded module, for folding batch norm and the like.
         reads: color state and channels that its training pictures are read in; by default as it takes them.
@@ -167,6 +171,7 @@ class Network:
     returns: ColorState = ColorState.SRGB
     channels: int = 3
     maps: tuple[str, ...] = ()
+    map_channels: int = 1
     adopt: Callable[[Mapping[str, Tensor]], tuple[dict[str, Any], dict[str, Tensor]] | None] = lambda tensors: None
     deploy: Callable[[Any], nn.Module] = lambda module: module
     reads: tuple[ColorState, int] | None = None

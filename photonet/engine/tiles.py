@@ -83,7 +83,7 @@ def read_window(pixels: np.ndarray, window: Window) -> np.ndarray:
     """H W C of a window; beyond the border the picture is reflected, as often as it takes: a mosaic stays one."""
     height, width = pixels.shape[:2]
     bottom, right = window.top + window.height, window.left + window.width
-    if bottom <= height and right <= width:
+    if min(window.top, window.left) >= 0 and bottom <= height and right <= width:
         return pixels[window.top : bottom, window.left : right]
     rows = _reflected(window.top, bottom, height)
     columns = _reflected(window.left, right, width)

@@ -31,6 +31,8 @@ SHRINK: dict[str, Callable[[Any], Any]] = {
     "kernel": lambda value: value,  # pixels, as is
     "fold": lambda value: value,
     "tail": lambda value: value,
+    "window": lambda value: value,
+    "rounds": lambda value: 1,
     "trust": lambda value: WIDTH,
     "last": lambda value: WIDTH,
 }

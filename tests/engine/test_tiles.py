@@ -95,6 +95,16 @@ def test_tiny_pictures_are_reflected_again_and_again():
         np.testing.assert_array_equal(read_window(pixels, Window(0, 0, 32, 32)), padded)
 
 
+@pytest.mark.parametrize("window", [Window(-5, 3, 12, 9), Window(2, -7, 6, 30), Window(-9, -9, 40, 40)])
+def test_windows_begin_anywhere(window):
+    """Before the first row or column the picture is reflected, too."""
+    pixels = np.arange(20 * 16 * 3).reshape(20, 16, 3)
+    padded = np.pad(pixels, [(40, 40), (40, 40), (0, 0)], mode="reflect")
+    top, left = window.top + 40, window.left + 40
+    part = padded[top : top + window.height, left : left + window.width]
+    np.testing.assert_array_equal(read_window(pixels, window), part)
+
+
 @pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize("tiling", TILINGS)
 def test_windows_are_parts_of_the_whole(size, tiling):

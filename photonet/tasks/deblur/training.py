@@ -21,7 +21,8 @@ from photonet.tasks.deblur.films import sample
 BORDER = 24  # pixels that are cut from every side of a blurred crop: what came in there is made up
 KERNEL = 2 * BORDER + 1
 LARGEST_EXTENT = 32.0  # pixels of a path in the middle of a photo, of which that border holds nearly all
-SAMPLES = 48  # poses of a path
+FEWEST_POSES, POSES_PER_PIXEL = 8, 1.5  # of a path, by the pixels that it draws
+UNEVEN = 1.25  # most that the extents of a batch in six degrees of freedom differ from their mean: each needs its poses
 SQUARED_FROM = 0.75  # of a training
 MOST_OFF_CENTER = 0.7  # of the focal length: how far a crop may be from the middle of its photo
 
@@ -78,7 +79,19 @@ def make_pair(batch: Batch, generator: Generator, options: DeblurTraining) -> Ba
     """
     if "input" in batch:
         return batch
-    display = batch["target"]
+    shown, sharp, _ = blurred(batch["target"], generator, options)
+    return {"input": shown, "target": sharp}
+
+
+def blurred(display: Tensor, generator: Generator, options: DeblurTraining) -> tuple[Tensor, Tensor, Tensor]:
+    """Blurred and sharp pictures, smaller by a border, and the kernels B k k in their middle.
+
+    Args:
+        display: clean crops B 3 H W.
+
+    Raises:
+        UsageError: nothing is left of them without the border.
+    """
     if min(display.shape[-2:]) <= 2 * BORDER:
         raise UsageError(f"crops of {min(display.shape[-2:])} pixels are too small for blur", "crop", "64 or more")
     count = len(display)
@@ -86,31 +99,37 @@ def make_pair(batch: Batch, generator: Generator, options: DeblurTraining) -> Ba
     brighter = torch.where(lamps, log_uniform(count, *options.brighter, generator), 1.0)
     light = blur.relit(srgb_decode(display), display, brighter)
     make = _shaken if uniform(1, 0, 1, generator) < options.shaken else _alike
-    blurred, sharp = (values[..., BORDER:-BORDER, BORDER:-BORDER] for values in make(light, generator, options))
-    noisy = add_shot_read(blurred, draw_shot_read(count, generator, options.shot), generator)
+    *pictures, kernels = make(light, generator, options)
+    recorded, sharp = (values[..., BORDER:-BORDER, BORDER:-BORDER] for values in pictures)
+    noisy = add_shot_read(recorded, draw_shot_read(count, generator, options.shot), generator)
     shown = srgb_encode(noisy.clamp(0, 1))
     if uniform(1, 0, 1, generator) < options.compressed:
         subsampling = torch.randint(3, (count,), generator=generator, device=generator.device)
         shown = jpeg(shown, uniform(count, *options.quality, generator), subsampling)
     else:
         shown = (shown * 255).round() / 255
-    return {"input": shown, "target": srgb_encode(sharp.clamp(0, 1))}
+    return shown, srgb_encode(sharp.clamp(0, 1)), kernels
 
 
-def _shaken(light: Tensor, generator: Generator, options: DeblurTraining) -> tuple[Tensor, Tensor]:
+def _shaken(light: Tensor, generator: Generator, options: DeblurTraining) -> tuple[Tensor, Tensor, Tensor]:
     count = len(light)
-    extent, focal = log_uniform(count, *options.extent, generator), log_uniform(count, *options.focal, generator)
-    path = blur.draw_path(extent, focal, SAMPLES, generator)
+    mean = log_uniform(1, *options.extent, generator)
+    extent = (mean * log_uniform(count, 1 / UNEVEN, UNEVEN, generator)).clamp(*options.extent)
+    focal = log_uniform(count, *options.focal, generator)
+    poses = max(FEWEST_POSES, round(POSES_PER_PIXEL * extent.max().item()))
+    path = blur.draw_path(extent, focal, poses, generator)
     away = uniform(2 * count, -MOST_OFF_CENTER, MOST_OFF_CENTER, generator).view(count, 2) * focal[:, None]
     size = torch.tensor(light.shape[:-3:-1], device=light.device)
-    return blur.shaken(light, blur.homographies(path, focal, (size - 1) / 2 + away)), light
+    seen = blur.homographies(path, focal, (size - 1) / 2 + away)
+    return blur.shaken(light, seen), light, blur.path_kernels(blur.shifts_at(seen, (size - 1) / 2), KERNEL)
 
 
-def _alike(light: Tensor, generator: Generator, options: DeblurTraining) -> tuple[Tensor, Tensor]:
+def _alike(light: Tensor, generator: Generator, options: DeblurTraining) -> tuple[Tensor, Tensor, Tensor]:
     """Each picture with one kernel: of all of it, of a thing in it, or of what is behind a thing."""
     count = len(light)
     extent = log_uniform(count, *options.extent, generator)
-    path = blur.draw_path(extent, torch.ones_like(extent), SAMPLES, generator)
+    poses = max(FEWEST_POSES, round(POSES_PER_PIXEL * options.extent[1]))
+    path = blur.draw_path(extent, torch.ones_like(extent), poses, generator)
     kernels = blur.path_kernels(path.shift, KERNEL)
     chosen, moves = uniform(count, 0, 1, generator), uniform(count, 0, 1, generator)
     disks = blur.disk_kernels(uniform(count, *options.radius, generator), KERNEL)
@@ -118,15 +137,21 @@ def _alike(light: Tensor, generator: Generator, options: DeblurTraining) -> tupl
     still = torch.zeros_like(kernels)
     still[:, BORDER, BORDER] = 1
     kernels = torch.where((chosen < options.sharp).view(-1, 1, 1), still, kernels)
-    blurred = blur.convolved(light, kernels)
+    recorded = blur.convolved(light, kernels)
     if not options.moving:
-        return blurred, light
+        return recorded, light, kernels
     mask, thing = blur.object_masks(light, generator), light.roll(1, 0)
     front, whole = blur.moving_object(light, thing, mask, kernels)
     behind, _ = blur.still_object(light, thing, mask, kernels)
     before, after = ((moves < share * options.moving).view(-1, 1, 1, 1) for share in (0.5, 1))
-    blurred = torch.where(before, front, torch.where(after, behind, blurred))
-    return blurred, torch.where(after, whole, light)
+    recorded = torch.where(before, front, torch.where(after, behind, recorded))
+    return recorded, torch.where(after, whole, light), kernels
+
+
+def predicted(net: nn.Module, batch: Batch) -> Tensor:
+    """The network's output for a training batch, with the further inputs that the batch may have."""
+    output: Tensor = net(*(values for name, values in batch.items() if name != "target"))
+    return output
 
 
 def staged_loss(net: nn.Module, batch: Batch, progress: float) -> dict[str, Tensor]:
@@ -135,7 +160,7 @@ def staged_loss(net: nn.Module, batch: Batch, progress: float) -> dict[str, Tens
     The absolute error learns faster, but is content with the median of what may have been there, and the median of a
     scene is darker than its mean.
     """
-    output = net(batch["input"])
+    output = predicted(net, batch)
     if progress < SQUARED_FROM:
         return {"loss": 255 * (output.float() - batch["target"]).abs().mean()}
     return {"loss": rms_error(output, batch["target"]).mean()}
@@ -143,7 +168,7 @@ def staged_loss(net: nn.Module, batch: Batch, progress: float) -> dict[str, Tens
 
 def score(net: nn.Module, batch: Batch) -> Tensor:
     """Decibels of the mean RMS error: in a mean of decibels the sharp pictures would outweigh the blurred ones."""
-    return -20 * torch.log10(rms_error(net(batch["input"]), batch["target"]).mean() / 255)
+    return -20 * torch.log10(rms_error(predicted(net, batch), batch["target"]).mean() / 255)
 
 
 # what all networks of the task learn from, and are chosen by
