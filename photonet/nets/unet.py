@@ -101,12 +101,12 @@ class ResidualUNet(nn.Module):
         super().__init__()
         self.unet = UNet(channels + maps, channels, widths, blocks)
 
-    def forward(self, picture: Tensor, *maps: Tensor) -> Tensor:
+    def forward(self, picture: Tensor, maps: Tensor | None = None) -> Tensor:
         """The picture without what is wrong with it; the residual is subtracted in the precision of the input.
 
         Args:
             picture: B C H W, 1.0 = white.
-            maps: B C H W each, of `maps` channels in all.
+            maps: B maps H W, where there are any.
         """
-        residual = self.unet(torch.cat([picture, *maps], 1) if maps else picture)
+        residual = self.unet(picture if maps is None else torch.cat([picture, maps], 1))
         return picture - residual.to(picture.dtype)

@@ -20,7 +20,7 @@ from photonet.photo import Photo
 from photonet.tasks.deblur.kernels import NETWORK, WINDOW
 from photonet.tasks.deblur.training import DeblurTraining, make_pair
 
-NOISE = {"mild": 0.1, "middle": 0.02, "strong": 0.004}  # power of the noise over that of the picture's gradients
+NOISE = (0.1, 0.02, 0.004)  # power over that of the picture's gradients: deconvolved gently, and less so
 REACH = 32  # pixels that deconvolution sees beyond what it is trusted for
 STEP = 96  # pixels from one deconvolved part to the next; each is two steps wide, and they fade into each other
 FIND_STEP, MOST_FOUND = 192, 16  # pixels from kernel to kernel, and most kernels along a side: a hand's blur is smooth
@@ -39,7 +39,7 @@ class GuidedTraining(DeblurTraining):
 
 
 def make_guided(batch: Batch, generator: Generator, options: GuidedTraining) -> Batch:
-    """`Network.pair`: blurred and sharp crops as `make_pair`, and the blurred ones deconvolved."""
+    """`Network.pair`: blurred and sharp crops as `make_pair`, and `sharper`: the blurred ones deconvolved."""
     pair = make_pair(batch, generator, options)
     blurred = pair["input"]
     with torch.no_grad():
@@ -48,11 +48,11 @@ def make_guided(batch: Batch, generator: Generator, options: GuidedTraining) -> 
         kernels = find((_fitted(blurred, WINDOW),))[0][:, 0]
         sharper = wiener(mirrored(srgb_decode(blurred), REACH), kernels, _noise(blurred.device))
         sharper = srgb_encode(sharper[..., REACH : REACH + height, REACH : REACH + width].clamp_min(0))
-    return {**pair, **dict(zip(NOISE, sharper.unbind(1), strict=True))}
+    return {**pair, "sharper": sharper.flatten(1, 2)}
 
 
 def _noise(device: torch.device) -> Tensor:
-    return torch.tensor(list(NOISE.values()), device=device)
+    return torch.tensor(NOISE, device=device)
 
 
 @lru_cache(maxsize=2)
@@ -144,13 +144,13 @@ def prepare(photos: Sequence[Photo], options: Any, runner: Runner) -> Prepared:
     field = find_kernels(photo.height, photo.width, picture, lambda windows: runner.apply("kernels", windows))
 
     def inputs(window: Window) -> tuple[Tensor, ...]:
-        return picture(window), *deconvolved(picture, field, window)
+        return picture(window), deconvolved(picture, field, window)
 
     return Prepared(inputs, {"blur": round(field.extent(), 1)})
 
 
-def deconvolved(picture: Callable[[Window], Tensor], field: KernelField, window: Window) -> list[Tensor]:
-    """A window of the picture, deconvolved at each level of noise; the same values whichever window it is read through.
+def deconvolved(picture: Callable[[Window], Tensor], field: KernelField, window: Window) -> Tensor:
+    """A window of the picture, deconvolved at each level of noise, 1 N·C H W, the same through any window.
 
     Args:
         picture: window → 1 C H W, display-encoded.
@@ -174,8 +174,8 @@ def deconvolved(picture: Callable[[Window], Tensor], field: KernelField, window:
             for x, values in zip(places, sharper * (fade[:, None] * fade), strict=True):
                 total[..., y : y + side, x : x + side] += values
     y, x = window.top - top, window.left - left
-    shown = srgb_encode(total[..., y : y + window.height, x : x + window.width].clamp_min(0))
-    return list(shown.split(1))
+    part = total[..., y : y + window.height, x : x + window.width]
+    return srgb_encode(part.clamp_min(0)).flatten(0, 1)[None]
 
 
 def _steps(start: int, length: int) -> range:
