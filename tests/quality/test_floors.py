@@ -20,6 +20,7 @@ from photonet.engine.infer import Engine
 from photonet.engine.score import averages, evaluate, psnr, spoiled, trials_of
 from photonet.io import read
 from photonet.tasks import get_task
+from photonet.tasks.deblur.kernels import WINDOW, KernelTraining, make_kernels, relative_error
 
 SAMPLES = Path(__file__).parents[2] / "samples"
 EVERY = 6  # of the pictures of CBSD68: twelve
@@ -101,6 +102,7 @@ ON_CLEAN: list[tuple[str, dict[str, Any], dict[str, float]]] = [
     ("deblur-multiscale-small", {"extent": "12"}, {"shake 12 px": 24.46}),
     ("isp-squeezed", {"quality": "90"}, {"quality 90, on the way": 40.82, "quality 90": 45.62}),
 ]
+KERNELS = 0.2  # squared error of the blur kernels that are found, over the squares of the true ones
 REAL_RAW = 11.8  # decibels that a real RAW file with more noise gains
 
 
@@ -129,7 +131,7 @@ def too_low(means: Mapping[str, Mapping[str, Any]], floors: Mapping[str, float])
 
 def test_every_shipped_weight_has_a_floor():
     tested = {f"denoise-{net}" for net, *_ in ON_SAMPLES} | {weights for weights, *_ in [*ON_TEST_SETS, *ON_CLEAN]}
-    assert {path.stem for path in checkpoint.shipped()} == tested | {"denoise-noise-level"}
+    assert {path.stem for path in checkpoint.shipped()} == tested | {"denoise-noise-level", "deblur-kernels"}
 
 
 @pytest.mark.parametrize(("net", "stem", "suffix", "floor"), ON_SAMPLES)
@@ -168,6 +170,19 @@ def test_noise_estimates(data_folder: Path):
     means = scores("denoise-unet", pictures, {"sigma": "5,10,25", "camera": True})
     near = {trial: round(means[trial]["figures"][figure] * len(pictures)) for trial, (figure, _) in NEAR.items()}
     assert {trial: count for trial, count in near.items() if count < NEAR[trial][1]} == {}
+
+
+def test_blur_kernels():
+    crops = [
+        np.ascontiguousarray(read(SAMPLES / "clean" / f"{stem}.png").pixels[top : top + WINDOW, left : left + WINDOW])
+        for stem in ("astronaut", "cat")
+        for top in (0, 40)
+        for left in (0, 60)
+    ]
+    clean = torch.from_numpy(np.stack(crops)).permute(0, 3, 1, 2) / 255
+    batch = make_kernels({"target": clean}, torch.Generator().manual_seed(0), KernelTraining(extent=(8, 16), shaken=0))
+    found, _ = engine("deblur-unet").loaded("kernels")((batch["input"],))
+    assert relative_error(found, batch["target"]).mean() <= KERNELS
 
 
 def test_real_raw_with_more_noise(data_folder: Path):

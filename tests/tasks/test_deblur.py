@@ -140,9 +140,12 @@ def test_staged_loss_and_score():
     after = torch.tensor([-0.1, 0.03]).view(2, 1, 1, 1)
     net, batch = Constant(target + after), {"input": target, "target": target}
     net.results[-1][1, :, ::2] += 0.06  # half of the second picture
-    assert staged_loss(net, batch, 0.0)["loss"].item() == pytest.approx((0.1 + (0.03 + 0.09) / 2) / 2 * 255, rel=1e-4)
+    mean = (0.1 + (0.03 + 0.09) / 2) / 2 * 255
+    first, last = (staged_loss(net, batch, progress) for progress in (0.0, 1.0))
+    assert first["local"].item() == pytest.approx(mean, rel=1e-4)
+    assert first["loss"].item() == pytest.approx(2 * mean, rel=1e-4)
     expected = (0.1 + ((0.03**2 + 0.09**2) / 2) ** 0.5) / 2 * 255
-    assert staged_loss(net, batch, 1.0)["loss"].item() == pytest.approx(expected, rel=1e-3)
+    assert last["loss"].item() == pytest.approx(expected + mean, rel=1e-3)
     assert score(net, batch).item() == pytest.approx(-20 * np.log10(expected / 255), abs=0.01)
 
 

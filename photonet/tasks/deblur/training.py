@@ -3,6 +3,7 @@
 from typing import Annotated, Any
 
 import torch
+import torch.nn.functional as F
 from pydantic import AfterValidator, Field
 from torch import Generator, Tensor, nn
 
@@ -24,6 +25,7 @@ LARGEST_EXTENT = 32.0  # pixels of a path in the middle of a photo, of which tha
 FEWEST_POSES, POSES_PER_PIXEL = 8, 1.5  # of a path, by the pixels that it draws
 UNEVEN = 1.25  # most that the extents of a batch in six degrees of freedom differ from their mean: each needs its poses
 SQUARED_FROM = 0.75  # of a training
+LOCAL = 32  # side in pixels of the parts whose mean light counts on its own
 MOST_OFF_CENTER = 0.7  # of the focal length: how far a crop may be from the middle of its photo
 
 
@@ -158,12 +160,13 @@ def staged_loss(net: nn.Module, batch: Batch, progress: float) -> dict[str, Tens
     """Mean absolute error; from `SQUARED_FROM` on the RMS error of each picture; on the scale of 0 to 255.
 
     The absolute error learns faster, but is content with the median of what may have been there, and the median of a
-    scene is darker than its mean.
+    scene is darker than its mean; so that of local means is added: motion moves light, and takes none.
     """
-    output = predicted(net, batch)
+    error = predicted(net, batch).float() - batch["target"]
+    local = 255 * F.avg_pool2d(error, min(LOCAL, *error.shape[-2:])).abs().mean()
     if progress < SQUARED_FROM:
-        return {"loss": 255 * (output.float() - batch["target"]).abs().mean()}
-    return {"loss": rms_error(output, batch["target"]).mean()}
+        return {"loss": 255 * error.abs().mean() + local, "local": local}
+    return {"loss": rms_error(error, torch.zeros_like(error)).mean() + local, "local": local}
 
 
 def score(net: nn.Module, batch: Batch) -> Tensor:
