@@ -66,7 +66,7 @@ def _smoothed(kernels: Tensor) -> Tensor:
 NETWORK = Network(
     summary="blur kernel of each window of 256×256 pixels, used by unet",
     build=lambda config: BlurKernels(
-        lambda picture: deconvolve.evened(srgb_decode(picture.float())),
+        lambda picture: deconvolve.evened(srgb_decode(picture.float().clamp(0, 1))),
         deconvolve.self_correlations,
         deconvolve.quotients,
         deconvolve.CORRELATIONS_COUNT + deconvolve.QUOTIENTS_COUNT,
