@@ -10,7 +10,7 @@ from photonet.tasks.deblur.trials import BASELINES, trials
 SUMMARY = "Sharpen photographs that motion has blurred."
 
 UNET = Network(
-    summary="U-Net told of deconvolutions with the kernels it finds, 1.8 M parameters",
+    summary="U-Net told of deconvolutions with the kernels it finds, 1.7 M parameters",
     build=lambda config: ResidualUNet(maps=3 * len(guided.NOISE), **config),
     config={"channels": 3, "widths": (64, 128, 144), "blocks": (1, 1, 2)},
     tiling=lambda net: Tiling(net.unet.stride, net.unet.radius, bytes_per_pixel=100),

@@ -2,6 +2,7 @@
 
 import torch
 import torch.nn.functional as F
+from pydantic import Field
 from torch import Generator, Tensor, nn
 
 from photonet.camera import deconvolve
@@ -19,9 +20,9 @@ SMOOTH = 1.0  # pixels: kernels that differ by less than that are nearly as good
 class KernelTraining(DeblurTraining):
     """As `DeblurTraining`, but that all of a picture moves: of two motions none is its kernel."""
 
-    shaken: float = 0.2
-    moving: float = 0.0
-    sharp: float = 0.06
+    shaken: float = Field(0.2, ge=0, le=1)
+    moving: float = Field(0.0, ge=0, le=0)
+    sharp: float = Field(0.06, ge=0, le=1)
 
 
 def make_kernels(batch: Batch, generator: Generator, options: KernelTraining) -> Batch:
