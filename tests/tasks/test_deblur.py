@@ -189,6 +189,16 @@ def test_trial_noise():
     assert blurred.mean() == pytest.approx(0.5, abs=1e-3)
 
 
+def test_sharp_pictures_are_saved_too(scene: np.ndarray):
+    """Quality holds for pictures without blur as well."""
+    (plain,), (packed,) = (
+        trials(DeblurTrials(extent="0", quality=quality), TASK.networks["unet"]) for quality in (100, 60)
+    )
+    assert packed.name == "sharp, against itself, quality 60"
+    assert np.array_equal(plain.degrade(scene, 0), scene)
+    assert 1 / 255 < np.abs(packed.degrade(scene, 0) - scene).mean() < 10 / 255
+
+
 def test_trials_with_jpeg(scene: np.ndarray):
     plain, packed = (shake_trial(5, quality) for quality in (100, 70))
     assert packed.name == "shake 5 px, quality 70"

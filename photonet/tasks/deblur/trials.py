@@ -30,9 +30,20 @@ WIENER_BALANCE, LUCY_ROUNDS = 0.03, 20  # the best of 6 and of 3 on the same, wi
 EDGE = 32  # pixels that a picture is continued by at least, before it is deconvolved
 
 
-def sharp_trial() -> Trial:
-    """A sharp picture, which should stay as it is."""
-    return Trial("sharp, against itself", lambda clean, number: clean)
+def sharp_trial(quality: int = NO_JPEG) -> Trial:
+    """A sharp picture, which should stay as it is.
+
+    Args:
+        quality: of JPEG.
+    """
+
+    def same(clean: np.ndarray, number: int) -> np.ndarray:
+        if quality == NO_JPEG:
+            return clean
+        saved = _compressed(torch.from_numpy(clean).permute(2, 0, 1)[None], quality)
+        return saved[0].permute(1, 2, 0).contiguous().numpy()
+
+    return Trial(_name("sharp, against itself", quality), same)
 
 
 def shake_trial(extent: float, quality: int = NO_JPEG) -> Trial:
@@ -75,6 +86,10 @@ def _name(name: str, quality: int) -> str:
     return name if quality == NO_JPEG else f"{name}, quality {quality}"
 
 
+def _compressed(display: Tensor, quality: int) -> Tensor:
+    return jpeg(display, torch.tensor([float(quality)]), torch.tensor([HALVED_CHROMA]))
+
+
 def _degraded(
     spoil: Callable[[Tensor, torch.Generator], Tensor], border: int, quality: int, clean: np.ndarray, number: int
 ) -> tuple[np.ndarray, np.ndarray]:
@@ -90,7 +105,7 @@ def _degraded(
     if quality == NO_JPEG:
         shown = (shown * 255).round() / 255
     else:
-        shown = jpeg(shown, torch.tensor([float(quality)]), torch.tensor([HALVED_CHROMA]))
+        shown = _compressed(shown, quality)
     recorded, sharp = (v[0].permute(1, 2, 0).contiguous().numpy() for v in (shown, srgb_encode(light.clamp(0, 1))))
     return recorded, sharp
 
@@ -153,4 +168,5 @@ def trials(options: DeblurTrials, network: Network) -> list[Trial]:
         raise UsageError(f"{options.extent!r} is no list of numbers", "--extent", "write 5,12,25") from None
     if not all(0 <= extent <= LARGEST_EXTENT for extent in extents):
         raise UsageError(f"{options.extent} is out of range", "--extent", f"0 to {LARGEST_EXTENT:g} pixels")
-    return [shake_trial(extent, options.quality) if extent else sharp_trial() for extent in extents]
+    makers = (partial(shake_trial, extent) if extent else sharp_trial for extent in extents)
+    return [make(quality=options.quality) for make in makers]
