@@ -170,13 +170,24 @@ def convolved(light: Tensor, kernels: Tensor) -> Tensor:
     Raises:
         ValueError: a kernel is larger than the picture.
     """
-    size = light.shape[-2:]
-    if kernels.shape[-2] > size[0] or kernels.shape[-1] > size[1]:
-        raise ValueError(f"a kernel of {tuple(kernels.shape[-2:])} is larger than the picture, {tuple(size)}")
-    reach = [side // 2 for side in kernels.shape[-2:]]
-    padded = F.pad(kernels, (0, size[1] - kernels.shape[-1], 0, size[0] - kernels.shape[-2]))
-    spectrum = torch.fft.rfft2(padded.roll((-reach[0], -reach[1]), (-2, -1)))[:, None]
-    return torch.fft.irfft2(torch.fft.rfft2(light) * spectrum, s=size)
+    size = (light.shape[-2], light.shape[-1])
+    return torch.fft.irfft2(torch.fft.rfft2(light) * transfer_function(kernels, size)[:, None], s=size)
+
+
+def transfer_function(kernels: Tensor, size: tuple[int, int]) -> Tensor:
+    """The Fourier transform of kernels around their middle, B H W/2+1, for pictures of a size H W.
+
+    Args:
+        kernels: B h w, odd sides no longer than the picture's.
+
+    Raises:
+        ValueError: a kernel is larger than the picture.
+    """
+    height, width = kernels.shape[-2:]
+    if height > size[0] or width > size[1]:
+        raise ValueError(f"a kernel of {(height, width)} is larger than the picture, {size}")
+    padded = F.pad(kernels, (0, size[1] - width, 0, size[0] - height))
+    return torch.fft.rfft2(padded.roll((-(height // 2), -(width // 2)), (-2, -1)))
 
 
 def object_masks(light: Tensor, generator: Generator) -> Tensor:

@@ -7,6 +7,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from photonet.camera.blur import transfer_function
+
 LEAST_DETAIL = 0.2  # of the gradients' power, that the lowest frequencies are taken to have
 BRIGHTNESS_CELL = 16  # pixels over which the local brightness is averaged
 LEAST_BRIGHTNESS = 0.03
@@ -22,15 +24,10 @@ CORRELATIONS_COUNT = 4 * len(DIRECTIONS)
 QUOTIENTS_COUNT = len(QUOTIENT_NOISE) * len(EDGES)
 
 
-def transfer_function(kernels: Tensor, size: tuple[int, int]) -> Tensor:
-    """The Fourier transform of kernels around their middle, B H W/2+1, for pictures of a size H W."""
-    height, width = kernels.shape[-2:]
-    padded = F.pad(kernels, (0, size[1] - width, 0, size[0] - height))
-    return torch.fft.rfft2(padded.roll((-(height // 2), -(width // 2)), (-2, -1)))
-
-
 def wiener(light: Tensor, kernels: Tensor, noise: Tensor) -> Tensor:
     """Wiener's deconvolution at several levels of noise, for pictures whose power falls with the square of frequency.
+
+    Plain areas keep 1 / (1 + LEAST_DETAIL · noise) of their light.
 
     Args:
         light: B C H W.
@@ -65,8 +62,11 @@ def gains(through: Tensor, loss: Tensor | float) -> Tensor:
     """What Wiener's deconvolution multiplies each frequency by.
 
     Args:
-        through: what the blur left of it, complex.
-        loss: the noise's power over that of the picture.
+        through: what the blur left of it, complex, as from `transfer_function`.
+        loss: the noise's power over that of the picture; broadcasts with it.
+
+    Returns:
+        Complex, of the shape of both.
     """
     return through.conj() / (through.abs().square() + loss)
 
@@ -78,7 +78,10 @@ def _gradient_power(size: tuple[int, int], device: torch.device) -> Tensor:
 
 
 def evened(light: Tensor) -> Tensor:
-    """The luma of pictures, B 1 H W, over its local mean: edges in the shade count as those in the light do."""
+    """The mean of linear channels, B C H W of at least BRIGHTNESS_CELL pixels, over its local mean: B 1 H W.
+
+    Edges in the shade count as those in the light do.
+    """
     gray = light.mean(1, keepdim=True)
     around = F.interpolate(F.avg_pool2d(gray, BRIGHTNESS_CELL), size=gray.shape[-2:], mode="bilinear")
     return gray / (around + LEAST_BRIGHTNESS)

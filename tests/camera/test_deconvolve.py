@@ -6,7 +6,7 @@ import torch
 from skimage.restoration import wiener as reference_wiener
 
 from photonet.camera import deconvolve
-from photonet.camera.blur import convolved
+from photonet.camera.blur import convolved, transfer_function
 from photonet.camera.noise import white
 
 MIDDLE = 32  # lag 0 of 64
@@ -41,12 +41,21 @@ def test_wiener_undoes_a_blur(specks: torch.Tensor, kernel: torch.Tensor):
 def test_wiener_value(kernel: torch.Tensor, generator: torch.Generator):
     """With a loss that is the same at all frequencies it is scikit-image's, regularized by a point."""
     light = torch.rand(1, 1, 32, 32, generator=generator, dtype=torch.float64)
-    through = deconvolve.transfer_function(kernel.double(), (32, 32))
+    through = transfer_function(kernel.double(), (32, 32))
     ours = torch.fft.irfft2(torch.fft.rfft2(light) * deconvolve.gains(through, 0.05)[:, None], s=(32, 32))
     point = np.zeros((3, 3))
     point[1, 1] = 1
     theirs = reference_wiener(light[0, 0].numpy(), kernel[0].double().numpy(), 0.05, reg=point, clip=False)
     np.testing.assert_allclose(ours[0, 0], theirs, atol=1e-6)
+
+
+def test_wiener_prior():
+    """A wave of a quarter of the sampling rate: differences leave 2 of its power, and a point blurs nothing."""
+    wave = torch.tensor([1.0, 0.0, -1.0, 0.0]).repeat(4).expand(1, 1, 16, 16)
+    point = torch.zeros(1, 3, 3)
+    point[:, 1, 1] = 1
+    result = deconvolve.wiener(wave, point, torch.tensor([0.1]))[:, 0]
+    torch.testing.assert_close(result, wave / (1 + 0.1 * (2 + deconvolve.LEAST_DETAIL)))
 
 
 def test_wiener_gradient(kernel: torch.Tensor, generator: torch.Generator):
