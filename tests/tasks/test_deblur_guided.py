@@ -8,7 +8,7 @@ from torch import Generator, Tensor
 from photonet.camera.blur import convolved, path_kernels
 from photonet.color import srgb_decode, srgb_encode
 from photonet.engine.task import Window
-from photonet.errors import UsageError
+from photonet.errors import UsageError, WeightsError
 from photonet.tasks.deblur import TASK
 from photonet.tasks.deblur.guided import (
     NOISE,
@@ -158,3 +158,8 @@ def test_own_pairs_are_guided(crops: Tensor):
     batch = make_guided(dict(own), Generator(), GuidedTraining())
     assert all(batch[name] is own[name] for name in own)
     assert batch["sharper"].shape[2:] == crops.shape[2:]
+
+
+def test_error_weights_that_find_no_kernels(crops: Tensor):
+    with pytest.raises(WeightsError, match="are for denoise unet, and find no kernels"):
+        make_guided({"target": crops}, Generator(), GuidedTraining(kernels="denoise-unet"))

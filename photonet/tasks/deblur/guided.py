@@ -16,6 +16,7 @@ from photonet.engine.data import Batch
 from photonet.engine.device import pick_device
 from photonet.engine.loaded import Loaded, load
 from photonet.engine.task import Prepared, Runner, Window
+from photonet.errors import WeightsError
 from photonet.photo import Photo
 from photonet.tasks.deblur.kernels import NETWORK, WINDOW
 from photonet.tasks.deblur.training import DeblurTraining, make_pair
@@ -32,14 +33,21 @@ class GuidedTraining(DeblurTraining):
     """As `DeblurTraining`, and with which weights kernels are found.
 
     Args:
-        kernels: name or file of weights of the helper network.
+        kernels: name or file of weights of the helper network; when the result runs, `--weights` must name them, too.
     """
 
     kernels: str = Field("deblur-kernels", min_length=1)
 
 
 def make_guided(batch: Batch, generator: Generator, options: GuidedTraining) -> Batch:
-    """`Network.pair`: blurred and sharp crops as `make_pair`, and `sharper`: the blurred ones deconvolved."""
+    """`Network.pair`: blurred and sharp crops as `make_pair`, and `sharper`: the blurred ones deconvolved.
+
+    That is B 3·levels H W, display-encoded, gentlest level first, not below 0; it may exceed 1.
+
+    Raises:
+        UsageError: as `make_pair`.
+        WeightsError: there are no such kernel weights, or they are of another network.
+    """
     pair = make_pair(batch, generator, options)
     blurred = pair["input"]
     with torch.no_grad():
@@ -59,6 +67,10 @@ def _noise(device: torch.device) -> Tensor:
 def _finder(weights: str, device: str) -> Loaded:
     path = checkpoint.find(weights)
     card, tensors = checkpoint.read_tensors(path)
+    if (card.task, card.network) != ("deblur", "kernels"):
+        raise WeightsError(f"these weights are for {card.task} {card.network}, and find no kernels", path)
+    if card.config.get("window", WINDOW) != WINDOW:
+        raise WeightsError(f"its windows have {card.config['window']} pixels, not {WINDOW}", path)
     with torch.random.fork_rng(devices=[]):  # building draws weights, and a training's own must not depend on that
         module = NETWORK.build(card.config)
     checkpoint.load_strictly(module, tensors, path)
