@@ -146,16 +146,26 @@ def read_tensors(path: Path) -> tuple[Card, dict[str, Tensor]]:
 
 
 def build(task: Task, card: Card, tensors: Mapping[str, Tensor], where: object) -> tuple[Network, nn.Module]:
-    """The network of a card with its weights in float32.
+    """The network of a card, of a task, with its weights in float32.
 
     Raises:
-        WeightsError: made for another task or network; missing or extra keys, all of them listed.
+        WeightsError: made for another task or network, or as `build_network`.
     """
     if card.task != task.name:
         raise WeightsError(f"these weights are for {card.task}, not for {task.name}", where)
     if card.network not in task.networks:
         raise WeightsError(f"{task.name} has no network {card.network!r}", where, f"it has {', '.join(task.networks)}")
     network = task.networks[card.network]
+    return network, build_network(network, card, tensors, where)
+
+
+def build_network(network: Network, card: Card, tensors: Mapping[str, Tensor], where: object) -> nn.Module:
+    """A network as its card says, with its weights in float32.
+
+    Raises:
+        WeightsError: other color states, a configuration that cannot be built, missing or extra keys, all of them
+            listed.
+    """
     if (card.expects, card.returns) != (network.expects.value, network.returns.value):
         raise WeightsError(f"trained on {card.expects} pictures, but the network takes {network.expects.value}", where)
     try:
@@ -163,7 +173,7 @@ def build(task: Task, card: Card, tensors: Mapping[str, Tensor], where: object) 
     except (TypeError, ValueError) as error:
         raise WeightsError(f"its configuration cannot be built ({error})", where) from error
     load_strictly(module, tensors, where)
-    return network, module.eval()
+    return module.eval()
 
 
 def load_strictly(module: nn.Module, tensors: Mapping[str, Tensor], where: object) -> None:

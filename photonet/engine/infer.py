@@ -230,9 +230,8 @@ class _Runner:
     engine: Engine
     network: str
 
-    @property
-    def weights(self) -> str:
-        return self.engine.loaded(self.network).weights
+    def weights_of(self, network: str) -> str:
+        return self.engine.loaded(network).weights
 
     def picture(
         self, photo: Photo, network: str, state: ColorState | None = None, look: Look | None = None

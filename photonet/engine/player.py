@@ -1,9 +1,10 @@
 """A second player: a network that learns to tell another's results from the truth, and is played against."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -70,17 +71,20 @@ class Opponent:
             raise UsageError(f"the second player needs {error}", "crop", "make the crops larger") from error
         return {**terms, "loss": terms["loss"] + self.player.weight * found, "against": found}
 
-    def learn(self, output: Tensor, target: Tensor, rate: float) -> Tensor:
-        """One update of its own weights; returns its loss."""
+    def learn(self, played: Sequence[tuple[Tensor, Tensor]], rate: float) -> Tensor:
+        """One update of its own weights from outputs and targets, over which its loss is averaged; returns that."""
         self._optimizer.zero_grad(set_to_none=True)  # playing against it left gradients
-        loss = self.player.loss(self._model, output.detach(), target)
-        self._fabric.backward(loss)
+        total = torch.zeros((), device=played[0][0].device)
+        for output, target in played:
+            loss = self.player.loss(self._model, output.detach(), target) / len(played)
+            self._fabric.backward(loss)
+            total = total + loss.detach()
         for group in self._optimizer.param_groups:
             group["lr"] = rate
         if gradient_norm(self.module.parameters()).isfinite():
             self._optimizer.step()
         self._optimizer.zero_grad(set_to_none=True)
-        return loss.detach()
+        return total
 
     def state(self) -> dict[str, Any]:
         """What `restore` takes."""

@@ -87,9 +87,8 @@ class Runner(Protocol):
     def network(self) -> str:
         """The network that the job will run."""
 
-    @property
-    def weights(self) -> str:
-        """The beginning of the digest of its weights, as results name them."""
+    def weights_of(self, network: str) -> str:
+        """The beginning of the digest of a network's weights, as results name them."""
 
     def picture(
         self, photo: Photo, network: str, state: ColorState | None = None, look: Look | None = None

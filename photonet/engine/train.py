@@ -167,7 +167,7 @@ def fit(run: Run, fabric: Fabric, model: Any, banks: tuple[Bank, Bank], stop: Ca
 
 def _update(run: Run, fabric: Fabric, model: Any, bank: Bank) -> Tensor:
     """One update of the weights; a gradient that is not finite is left out. Returns the terms of the loss."""
-    recipe, total = run.recipe, torch.zeros((), device=fabric.device)
+    recipe, total, played = run.recipe, torch.zeros((), device=fabric.device), []
     for part in range(recipe.accumulate):
         number = (run.step * recipe.accumulate + part) * fabric.world_size + fabric.global_rank
         batch = draw(run.network, recipe, bank, recipe.batch, recipe.crop, number, fabric.device)
@@ -178,9 +178,12 @@ def _update(run: Run, fabric: Fabric, model: Any, bank: Bank) -> Tensor:
                 terms = run.opponent.against(terms, shown)
             fabric.backward(terms["loss"] / recipe.accumulate)
         if run.opponent is not None:
-            terms["opponent"] = run.opponent.learn(shown, batch["target"], run.optimizer.param_groups[0]["lr"])
+            played.append((shown.detach(), batch["target"]))
         run.terms = tuple(terms)
         total = total + torch.stack([term.detach().float() for term in terms.values()]) / recipe.accumulate
+    if run.opponent is not None:
+        learned = run.opponent.learn(played, run.optimizer.param_groups[0]["lr"])
+        run.terms, total = (*run.terms, "opponent"), torch.cat([total, learned.float()[None]])
     parameters = list(run.module.parameters())
     norm = torch.nn.utils.clip_grad_norm_(parameters, recipe.clip) if recipe.clip else gradient_norm(parameters)
     if norm.isfinite():

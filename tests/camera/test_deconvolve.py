@@ -88,6 +88,21 @@ def test_correlations_of_a_sharp_picture_are_a_point(specks: torch.Tensor):
     assert (maps[0].flatten(1).argmax(1) == MIDDLE * 64 + MIDDLE).all()
 
 
+def test_correlation_values(generator: torch.Generator):
+    """Of neighbors' differences under a window, lag by lag; compared to that at no lag."""
+    even = torch.rand(1, 1, 64, 64, generator=generator)
+    maps = deconvolve.self_correlations(even, 32)[0]
+    window = np.outer(*(0.5 - 0.5 * np.cos(2 * np.pi * np.arange(64) / 64),) * 2)
+    picture = even[0, 0].double().numpy()
+    padded = np.pad(picture, 1, mode="edge")
+    for number, (y, x) in enumerate(((0, 1), (1, 0), (1, 1), (1, -1))):
+        steps = (padded[1 + y : 65 + y, 1 + x : 65 + x] - picture) * window
+        for down, across in ((0, 3), (2, -1), (-4, 0)):
+            expected = (steps * np.roll(steps, (-down, -across), (0, 1))).sum() / (steps**2).sum()
+            found = maps[number, 16 + down, 16 + across] / maps[number, 16, 16]
+            assert found.item() == pytest.approx(expected, abs=1e-4)
+
+
 def test_correlations_tell_a_kernel_from_its_mirror_image(specks: torch.Tensor, kernel: torch.Tensor):
     """The plain autocorrelation does not, that of the cubes does."""
     near = slice(MIDDLE - 8, MIDDLE + 9)

@@ -95,7 +95,7 @@ def test_learn(opponent: Opponent):
     assert output.grad is not None
     before = output.grad.clone()
     real, fake = (1 / (1 + math.exp(-logit)) for logit in (6, 1.5))
-    value = opponent.learn(output, TARGET, rate=0.1).item()
+    value = opponent.learn([(output, TARGET)], rate=0.1).item()
     assert value == pytest.approx(binary_cross_entropy(6, True) + binary_cross_entropy(1.5, False), rel=1e-5)
     slope = -2 * (1 - real) + 0.5 * fake
     assert opponent.module.weight.item() == pytest.approx(3 - 0.1 * slope, rel=1e-5)
@@ -103,8 +103,18 @@ def test_learn(opponent: Opponent):
     assert torch.equal(output.grad, before)
 
 
+def test_parts_of_a_batch_are_learned_together(opponent: Opponent):
+    """One step for both, as from the whole."""
+    whole = Opponent(opponent.player, Fabric(accelerator="cpu", devices=1), lambda m: torch.optim.SGD(m.parameters()))
+    outputs, targets = (torch.cat([values, 2 * values]) for values in (OUTPUT, TARGET))
+    expected = whole.learn([(outputs, targets)], rate=0.1)
+    loss = opponent.learn([(OUTPUT, TARGET), (2 * OUTPUT, 2 * TARGET)], rate=0.1)
+    torch.testing.assert_close(loss, expected)
+    torch.testing.assert_close(opponent.module.weight, whole.module.weight)
+
+
 def test_what_is_not_finite_teaches_nothing(opponent: Opponent):
-    opponent.learn(OUTPUT * math.nan, TARGET, rate=0.1)
+    opponent.learn([(OUTPUT * math.nan, TARGET)], rate=0.1)
     assert opponent.module.weight.item() == 3
 
 
@@ -187,7 +197,7 @@ def test_a_recipe_asks_for_it(trained: Trainer, tmp_path: Path):
 
 def test_restore(opponent: Opponent):
     saved = copy.deepcopy(opponent.state())
-    opponent.learn(OUTPUT, TARGET, rate=0.1)
+    opponent.learn([(OUTPUT, TARGET)], rate=0.1)
     assert opponent.module.weight.item() != 3
     opponent.restore(saved)
     assert opponent.module.weight.item() == 3

@@ -11,6 +11,7 @@ from scipy import ndimage
 from torch import Generator, Tensor, nn
 
 from photonet.camera.blur import CLIPPED, centered
+from photonet.color import srgb_decode
 from photonet.engine.data import Batch
 from photonet.engine.score import best_shifted, psnr
 from photonet.errors import UsageError
@@ -83,6 +84,31 @@ def test_noise_and_jpeg(crops: Tensor):
     assert errors["clear"] < 0.01  # of crops in 8 bits rounding leaves nothing
     assert 1.5 < errors["noise"] < 6
     assert 1.5 < errors["jpeg"] < 12
+
+
+def test_blurred_films_are_recorded_as_all_else(scene: np.ndarray):
+    """With the sensor's noise and JPEG, but no further blur, and whole."""
+    flat = torch.full((4, 3, 96, 80), 0.5)
+    batch = {"blurred": flat, "target": flat.flip(0)}
+    options = DeblurTraining.model_validate({"shot": (1e-3, 1e-3), "compressed": 0})
+    pair = make_pair(dict(batch), Generator().manual_seed(0), options)
+    assert pair.keys() == {"input", "target"}
+    assert pair["target"] is batch["target"]
+    noise = srgb_decode(pair["input"]) - srgb_decode(flat)
+    expected = (1e-3 * srgb_decode(torch.tensor(0.5))).sqrt().item()
+    assert noise.std().item() == pytest.approx(expected, rel=0.1)
+    clear = make_pair(dict(batch), Generator(), DeblurTraining.model_validate(CLEAR))["input"]
+    torch.testing.assert_close(clear, flat, rtol=0, atol=0.6 / 255)
+
+
+def test_moving_things_are_of_other_pictures():
+    """What moves over the one picture is a piece of the other."""
+    pictures = torch.zeros(2, 3, 160, 160)
+    pictures[1] = 1
+    pair = made(pictures, shaken=0, moving=1, sharp=0, defocused=0, extent=(4, 8), lamps=0, **CLEAR)
+    dark, bright = pair["target"]
+    assert 0.05 < dark.mean() < 0.6
+    assert 0.4 < bright.mean() < 0.95
 
 
 @pytest.mark.parametrize("options", [{"shaken": 1}, {"shaken": 0, "moving": 0.5}])

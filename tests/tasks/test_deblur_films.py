@@ -75,10 +75,10 @@ def test_exposures_of_a_film(scene: np.ndarray, film):
     examples = list(exposures(path))
     assert len(examples) == 4
     for example, target, count in zip(examples, (6, 13, 20, 30), (3, 5, 7, 3), strict=True):
-        assert example.keys() == {"input", "target"}
+        assert example.keys() == {"blurred", "target"}
         np.testing.assert_array_equal(example["target"], shown[target])
         first = target - count // 2
-        np.testing.assert_array_equal(example["input"], exposure(shown[first : first + count]))
+        np.testing.assert_array_equal(example["blurred"], exposure(shown[first : first + count]))
 
 
 def test_cuts_are_left_out(scene: np.ndarray, film):
@@ -95,7 +95,7 @@ def test_cuts_are_left_out(scene: np.ndarray, film):
 def test_large_films_are_halved(scene: np.ndarray, film):
     large = [cv2.resize(frame, (720, 400)) for frame in frames_of(scene, 8, 2)]
     (example,) = exposures(film(large))
-    assert example["input"].shape == example["target"].shape == (200, 360, 3)
+    assert example["blurred"].shape == example["target"].shape == (200, 360, 3)
 
 
 def test_sample(scene: np.ndarray, film, tmp_path: Path):
@@ -103,7 +103,7 @@ def test_sample(scene: np.ndarray, film, tmp_path: Path):
     network = TASK.networks["unet"]
     moving = film(frames_of(scene, 16, 2))
     examples = list(sample(Source("film", (moving,)), network))
-    assert [set(example) for example in examples] == [{"input", "target"}] * 2
+    assert [set(example) for example in examples] == [{"blurred", "target"}] * 2
     for name in ("a.png", "b.png"):
         write(Photo((scene * 255).astype(np.uint8)), tmp_path / name)
     files = tmp_path / "a.png", tmp_path / "b.png"

@@ -6,10 +6,11 @@ import torch
 from torch import Generator, Tensor
 
 from photonet.camera.blur import convolved, path_kernels
+from photonet.camera.deconvolve import LEAST_DETAIL, mirrored
 from photonet.color import srgb_decode, srgb_encode
 from photonet.engine.task import Window
 from photonet.errors import UsageError, WeightsError
-from photonet.tasks.deblur import TASK
+from photonet.tasks.deblur import TASK, guided
 from photonet.tasks.deblur.guided import (
     NOISE,
     WINDOW,
@@ -20,7 +21,7 @@ from photonet.tasks.deblur.guided import (
     make_guided,
 )
 from photonet.tasks.deblur.kernels import KernelTraining, kernel_loss, make_kernels, relative_error
-from photonet.tasks.deblur.training import BORDER
+from photonet.tasks.deblur.training import BORDER, make_pair
 
 
 @pytest.fixture
@@ -30,11 +31,19 @@ def crops(scene: np.ndarray) -> Tensor:
     )
 
 
-def stroke(length: float, size: int = 49) -> Tensor:
-    """A horizontal one, 1 size size."""
-    shift = torch.zeros(1, 64, 2)
-    shift[0, :, 0] = torch.linspace(-length / 2, length / 2, 64)
-    return path_kernels(shift, size)
+def stroke(length: float, size: int = 49, degrees: float = 0) -> Tensor:
+    """A straight one through the middle, 1 size size."""
+    place = torch.linspace(-length / 2, length / 2, 64)
+    angle = torch.tensor(degrees).deg2rad()
+    return path_kernels(torch.stack([place * angle.cos(), place * angle.sin()], 1)[None], size)
+
+
+def field_of(*kernels: Tensor) -> KernelField:
+    """Kernels 1 k k in a row, 200 pixels apart."""
+    columns = 100.0 + 200 * torch.arange(len(kernels))
+    return KernelField(
+        torch.tensor([100.0]), columns, torch.stack(kernels, 1), torch.zeros(1, len(kernels), dtype=torch.bool)
+    )
 
 
 def reader(picture: Tensor):
@@ -60,7 +69,7 @@ def test_training_kernels_blur_the_crop(crops: Tensor):
     torch.testing.assert_close(batch["input"][inner], expected[inner], rtol=0, atol=1.5 / 255)
 
 
-def test_training_kernels_of_a_turning_camera(crops: Tensor):
+def test_training_kernels_of_a_turning_camera():
     """They are those in the middle of the crop: a dot there is drawn as they say."""
     dots = torch.zeros(3, 3, 129, 129)
     dots[..., 64, 64] = 1
@@ -85,21 +94,39 @@ def test_error_crop_of_another_size():
         kernel_loss(net, batch, 0)
 
 
+def test_lamps_do_not_count():
+    """Linear files hold light beyond white, which no kernel was trained to see."""
+    net = TASK.networks["kernels"].build({"widths": (8, 8), "blocks": (1, 1), "window": 64, "rounds": 1})
+    picture = torch.rand(1, 3, 64, 64, generator=Generator().manual_seed(0))
+    picture[..., 20, 30] = 1
+    lamp = picture.clone()
+    lamp[..., 20, 30] = 100
+    assert torch.equal(net(lamp), net(picture))
+
+
 def test_field():
     """Between the places kernels are mixed, beyond them they stay."""
-    kernels = torch.stack([stroke(2)[0], stroke(20)[0]]).view(1, 2, 49, 49)
-    field = KernelField(torch.tensor([100.0]), torch.tensor([100.0, 300.0]), kernels)
+    first, second = stroke(2), stroke(20)
     columns = torch.tensor([0.0, 100.0, 150.0, 300.0, 900.0])
-    found = field.at(torch.tensor([5.0] * 5), columns)
-    expected = torch.stack([torch.lerp(kernels[0, 0], kernels[0, 1], share) for share in (0, 0, 0.25, 1, 1)])
+    found = field_of(first, second).at(torch.tensor([5.0] * 5), columns)
+    expected = torch.cat([torch.lerp(first, second, share) for share in (0, 0, 0.25, 1, 1)])
     torch.testing.assert_close(found, expected)
 
 
-@pytest.mark.parametrize("length", [4.0, 12.0])
-def test_extent(length: float):
-    """Four standard deviations of an even stroke, 1.15 times its length, and of the pixels' own width."""
-    field = KernelField(torch.tensor([128.0]), torch.tensor([128.0]), stroke(length)[None])
-    assert field.extent() == pytest.approx(4 * (length**2 / 12 + 1 / 6) ** 0.5, rel=0.03)
+@pytest.mark.parametrize("degrees", [0.0, 45.0, 110.0])
+@pytest.mark.parametrize("length", [0.0, 4.0, 12.0])
+def test_length(length: float, degrees: float):
+    """That of an even stroke, however it lies; faint doubts far from it do not count."""
+    doubtful = 0.9 * stroke(length, degrees=degrees) + 0.1 / 49**2
+    assert field_of(doubtful).length() == pytest.approx(length, abs=0.3)
+
+
+def test_length_of_the_middle():
+    """The median over the picture, without what is plain."""
+    field = field_of(stroke(4), stroke(9), stroke(20))
+    assert field.length() == pytest.approx(9, abs=0.3)
+    assert field._replace(plain=torch.tensor([[False, True, True]])).length() == pytest.approx(4, abs=0.3)
+    assert field._replace(plain=torch.ones(1, 3, dtype=torch.bool)).length() is None
 
 
 @pytest.mark.parametrize(
@@ -111,13 +138,21 @@ def test_windows_cover_the_picture(size: tuple[int, int], count: int):
 
     def picture(window: Window) -> Tensor:
         seen.append(window)
-        return torch.zeros(1, 3, 1, 1)
+        return torch.full((1, 3, 4, 4), 0.5) + (window.top > 0) * torch.linspace(-0.1, 0.1, 16).view(4, 4)
 
     field = find_kernels(*size, picture, lambda windows: stroke(3).expand(len(windows), 1, -1, -1))
     assert len(seen) == field.kernels.shape[0] * field.kernels.shape[1] == count
     for side, starts in zip(size, zip(*((w.top, w.left) for w in seen), strict=True), strict=True):
         assert min(starts) == min(0, (side - WINDOW) // 2)
         assert max(starts) + WINDOW == max(side, min(starts) + WINDOW)
+    assert torch.equal(field.plain, (field.rows <= WINDOW / 2)[:, None].expand_as(field.plain))
+
+
+def test_error_windows_of_another_size():
+    """A helper with smaller windows gives several kernels for one."""
+    smaller = TASK.networks["kernels"].build({"widths": (8, 8), "blocks": (1, 1), "window": 128, "rounds": 1})
+    with pytest.raises(WeightsError, match="do not give one kernel for 256×256 pixels"):
+        find_kernels(256, 256, reader(torch.rand(1, 3, 256, 256)), smaller)
 
 
 def test_deconvolved_windows_fit_together(scene: np.ndarray):
@@ -125,7 +160,7 @@ def test_deconvolved_windows_fit_together(scene: np.ndarray):
     sharp = torch.from_numpy(scene).permute(2, 0, 1)[None]
     kernel = stroke(10)
     blurred = srgb_encode(convolved(srgb_decode(sharp), kernel).clamp(0, 1))
-    field = KernelField(torch.tensor([100.0]), torch.tensor([100.0]), kernel[None])
+    field = field_of(kernel)
     height, width = sharp.shape[-2:]
     whole = deconvolved(reader(blurred), field, Window(0, 0, height, width))
     assert whole.shape == (1, 3 * len(NOISE), height, width)
@@ -136,21 +171,56 @@ def test_deconvolved_windows_fit_together(scene: np.ndarray):
     assert min(error[1:]) < 0.5 * error[0]
 
 
-def test_a_point_leaves_the_picture(scene: np.ndarray):
-    """The milder the deconvolution, the softer; none shifts anything or changes a plain area."""
+def test_a_point_softens_the_picture(scene: np.ndarray):
+    """The gentler the deconvolution, the softer; nothing is shifted, and plain areas keep what `wiener` says."""
+    sharp = torch.from_numpy(scene).permute(2, 0, 1)[None]
+    height, width = sharp.shape[-2:]
+    levels = deconvolved(reader(sharp), field_of(stroke(0)), Window(0, 0, height, width)).split(3, 1)
+    steps = [values.diff(dim=-1).square().mean() for values in (*levels, sharp)]
+    assert steps == sorted(steps)
+    assert steps[0] < 0.95 * steps[-1]
+    spectrum = torch.fft.rfft2(sharp)
+    for values in levels:
+        agreement = torch.fft.irfft2(torch.fft.rfft2(values).conj() * spectrum, s=(height, width)).sum((0, 1))
+        assert agreement.argmax() == 0  # at no shift
     flat = torch.full((1, 3, 120, 130), 0.4)
-    field = KernelField(torch.tensor([60.0]), torch.tensor([60.0]), stroke(1e-3)[None])
-    for values in deconvolved(reader(flat), field, Window(0, 0, 120, 130)).split(3, 1):
-        torch.testing.assert_close(values, flat, rtol=0, atol=0.03)
+    left = deconvolved(reader(flat), field_of(stroke(0)), Window(0, 0, 120, 130)).split(3, 1)
+    for values, noise in zip(left, NOISE, strict=True):
+        torch.testing.assert_close(values, srgb_encode(srgb_decode(flat) / (1 + noise * LEAST_DETAIL)))
 
 
-def test_guided_pair(crops: Tensor):
-    """Input and target as without guidance, and the three deconvolutions of the input."""
+@pytest.mark.parametrize("side", [112, 400])
+def test_guided_pair(side: int, scene: np.ndarray, monkeypatch: pytest.MonkeyPatch):
+    """Input and target as without guidance, and the deconvolutions with the kernel of each crop's middle."""
+    crop = mirrored(torch.from_numpy(scene).permute(2, 0, 1)[None], 100)[..., :side, :side]
+    crops = torch.cat([crop, crop.flip(3)])
+    kernels = torch.stack([stroke(8), stroke(8, degrees=90)])
+    seen: list[Tensor] = []
+
+    def find(tensors: tuple[Tensor]) -> tuple[Tensor, bool]:
+        seen.extend(tensors)
+        return kernels, False
+
+    monkeypatch.setattr(guided, "_finder", lambda weights, device: find)
     batch = make_guided({"target": crops}, Generator().manual_seed(1), GuidedTraining())
+    plain = make_pair({"target": crops}, Generator().manual_seed(1), GuidedTraining())
     assert list(batch) == ["input", "target", "sharper"]
-    mild, _, strong = batch["sharper"].split(3, 1)
-    assert mild.shape == batch["input"].shape
-    assert strong.diff(dim=-1).abs().mean() > mild.diff(dim=-1).abs().mean()
+    assert all(torch.equal(batch[name], plain[name]) for name in plain)
+    left = side - 2 * BORDER
+    offset = (WINDOW - left) // 2
+    assert seen[0].shape == (2, 3, WINDOW, WINDOW)
+    if offset > 0:
+        torch.testing.assert_close(seen[0][..., offset : offset + left, offset : offset + left], plain["input"])
+    else:
+        torch.testing.assert_close(seen[0], plain["input"][..., -offset : offset or None, -offset : offset or None])
+    for number, picture in enumerate(plain["input"].split(1)):
+        right, wrong = (
+            deconvolved(reader(picture), field_of(kernels[which]), Window(0, 0, left, left))[0]
+            for which in (number, 1 - number)
+        )
+        inner = (..., slice(16, -16), slice(16, -16))  # of crops the borders wrap around
+        errors = [(batch["sharper"][number] - other)[inner].abs().mean() for other in (right, wrong)]
+        assert errors[0] < 0.1 * errors[1]
 
 
 def test_own_pairs_are_guided(crops: Tensor):

@@ -26,13 +26,13 @@ MOST_BETWEEN = 16
 
 
 def sample(source: Source, network: Network) -> Example | Iterable[Example]:
-    """A clean picture, a pair, or all the exposures of a film that moves."""
+    """A clean picture, a pair, or all the exposures of a film that moves, as `blurred` and `target`."""
     film = source.files[0].suffix.lower() in FILM_SUFFIXES
     return exposures(source.files[0]) if film else read_pictures(source, network)
 
 
 def exposures(path: Path) -> Iterator[Example]:
-    """Blurred `input` and sharp `target` H W 3, uint8, sRGB, one after another; none where nothing moves.
+    """`blurred` and sharp `target` H W 3, uint8, sRGB, one after another; none where nothing moves.
 
     The target is one frame, with the blur of its own exposure.
     """
@@ -45,7 +45,7 @@ def exposures(path: Path) -> Iterator[Example]:
         if number % EVERY == EVERY - 1 and len(waiting) >= count:
             blurred = exposure(list(waiting)[-count:])
             if blurred is not None:
-                yield {"input": blurred, "target": waiting[-1 - count // 2]}
+                yield {"blurred": blurred, "target": waiting[-1 - count // 2]}
 
 
 def exposure(frames: Sequence[np.ndarray]) -> np.ndarray | None:

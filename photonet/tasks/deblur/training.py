@@ -74,13 +74,15 @@ def make_pair(batch: Batch, generator: Generator, options: DeblurTraining) -> Ba
     """`Network.pair`: clean crops → blurred and sharp ones, smaller by a border; pairs of the user's own stay.
 
     Args:
-        batch: `target` B 3 H W, and `input` for pairs.
+        batch: `target` B 3 H W; `input` for pairs, or `blurred`, which a camera has yet to record.
 
     Raises:
         UsageError: nothing is left of the crops without the border.
     """
     if "input" in batch:
         return batch
+    if "blurred" in batch:
+        return {"input": _recorded(srgb_decode(batch["blurred"]), generator, options), "target": batch["target"]}
     shown, sharp, _ = blurred(batch["target"], generator, options)
     return {"input": shown, "target": sharp}
 
@@ -102,15 +104,19 @@ def blurred(display: Tensor, generator: Generator, options: DeblurTraining) -> t
     light = blur.relit(srgb_decode(display), display, brighter)
     make = _shaken if uniform(1, 0, 1, generator) < options.shaken else _alike
     *pictures, kernels = make(light, generator, options)
-    recorded, sharp = (values[..., BORDER:-BORDER, BORDER:-BORDER] for values in pictures)
-    noisy = add_shot_read(recorded, draw_shot_read(count, generator, options.shot), generator)
+    exposed, sharp = (values[..., BORDER:-BORDER, BORDER:-BORDER] for values in pictures)
+    return _recorded(exposed, generator, options), srgb_encode(sharp.clamp(0, 1)), kernels
+
+
+def _recorded(light: Tensor, generator: Generator, options: DeblurTraining) -> Tensor:
+    """What a camera makes of linear light: its noise, and 8 bits or a JPEG."""
+    count = len(light)
+    noisy = add_shot_read(light, draw_shot_read(count, generator, options.shot), generator)
     shown = srgb_encode(noisy.clamp(0, 1))
     if uniform(1, 0, 1, generator) < options.compressed:
         subsampling = torch.randint(3, (count,), generator=generator, device=generator.device)
-        shown = jpeg(shown, uniform(count, *options.quality, generator), subsampling)
-    else:
-        shown = (shown * 255).round() / 255
-    return shown, srgb_encode(sharp.clamp(0, 1)), kernels
+        return jpeg(shown, uniform(count, *options.quality, generator), subsampling)
+    return (shown * 255).round() / 255
 
 
 def _shaken(light: Tensor, generator: Generator, options: DeblurTraining) -> tuple[Tensor, Tensor, Tensor]:

@@ -45,7 +45,7 @@ def _backwards(photo: Photo, runner: Runner) -> Prepared:
     if photo.sensor is not None or note.get("Task") != NAME or "Sensor" not in note:
         fix = "only a file that `photonet isp` rendered, with its XMP, can be turned back"
         raise InputError("carries no note of having been rendered by photonet isp", where, fix)
-    if (note.get("Network"), note.get("Weights", "")) != (runner.network, runner.weights):
+    if (note.get("Network"), note.get("Weights", "")) != (runner.network, runner.weights_of(runner.network)):
         what = f"rendered by the network {note.get('Network')} with the weights {note.get('Weights')}"
         raise WeightsError(what, where, "name them with --weights")
     sensor, white = _parsed(note["Sensor"], photo), _parsed_white(note.get("White", ""), where)
