@@ -29,7 +29,7 @@ def export_onnx(network: Network, module: nn.Module, path: Path) -> ExportReport
     Height and width that it is given must be multiples of the network's stride.
 
     Raises:
-        UsageError: the extra `export` is not installed.
+        UsageError: the extra `export` is not installed, or ONNX cannot express the network.
         WeightsError: the two disagree; nothing is written then.
     """
     try:
@@ -44,17 +44,20 @@ def export_onnx(network: Network, module: nn.Module, path: Path) -> ExportReport
     shape = {2: stride * height, 3: stride * width} if stride > 1 else {2: height, 3: width}
     with TemporaryDirectory() as folder:
         file = Path(folder) / "network.onnx"
-        torch.onnx.export(
-            module,
-            example_inputs(network, stride * 8, stride * 6),
-            str(file),
-            input_names=list(names),
-            output_names=["result"],
-            dynamic_shapes=tuple(shape for _ in names),
-            dynamo=True,
-            external_data=False,
-            verbose=False,
-        )
+        try:
+            torch.onnx.export(
+                module,
+                example_inputs(network, stride * 8, stride * 6),
+                str(file),
+                input_names=list(names),
+                output_names=["result"],
+                dynamic_shapes=tuple(shape for _ in names),
+                dynamo=True,
+                external_data=False,
+                verbose=False,
+            )
+        except torch.onnx.OnnxExporterError as error:
+            raise UsageError("the network computes what ONNX cannot express", path) from error
         data = file.read_bytes()
     inputs = example_inputs(network, stride * 5, stride * 11)
     session = onnxruntime.InferenceSession(data, providers=["CPUExecutionProvider"])

@@ -60,9 +60,14 @@ class BlurKernels(nn.Module):
 
         Returns:
             B 1 k·H/window k·W/window, each kernel around its middle.
+
+        Raises:
+            ValueError: no such height and width.
         """
         batch, channels, height, width = picture.shape
         side = min(self.window, height, width)
+        if side < LAGS or height % side or width % side:
+            raise ValueError(f"{width}×{height} is not made of windows of {self.window} pixels, or of {LAGS} at least")
         rows, columns = height // side, width // side
         tiles = picture.view(batch, channels, rows, side, columns, side).permute(0, 2, 4, 1, 3, 5)
         even = self.even(tiles.reshape(-1, channels, side, side))

@@ -3,10 +3,12 @@
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
 from photonet.engine import export
 from photonet.engine.examples import example_inputs
 from photonet.engine.export import TOLERANCE, export_onnx
+from photonet.engine.task import Network, Tiling
 from photonet.errors import UsageError, WeightsError
 from photonet.nets.unet import ResidualUNet
 from photonet.tasks.denoise import TASK
@@ -56,6 +58,21 @@ def test_error_disagreement_writes_nothing(exported, tmp_path, monkeypatch, tole
     path = tmp_path / "unet.onnx"
     with pytest.raises(WeightsError, match="the exported network differs by"):
         export_onnx(UNET, tiny_unet(), path)
+    assert not path.exists()
+
+
+class Spectrum(nn.Module):
+    """Of complex numbers ONNX knows nothing."""
+
+    def forward(self, picture: torch.Tensor) -> torch.Tensor:
+        return torch.fft.rfft2(picture)[..., None].abs()
+
+
+def test_error_not_in_onnx(tmp_path):
+    pytest.importorskip("onnxscript")
+    path = tmp_path / "spectrum.onnx"
+    with pytest.raises(UsageError, match="computes what ONNX cannot express"):
+        export_onnx(Network("spectrum", lambda config: Spectrum(), lambda net: Tiling()), Spectrum(), path)
     assert not path.exists()
 
 

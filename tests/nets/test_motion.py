@@ -52,6 +52,12 @@ def test_a_smaller_window():
     assert build()(picture(0, LAGS)).shape == (1, 1, 9, 9)
 
 
+@pytest.mark.parametrize(("height", "width"), [(LAGS - 1, LAGS - 1), (96, 100), (200, 96)])
+def test_error_of_sizes(height: int, width: int):
+    with pytest.raises(ValueError, match=f"{width}×{height} is not made of windows of 96 pixels, or of {LAGS}"):
+        build()(torch.rand(1, 3, height, width))
+
+
 def test_rounds():
     """Logarithms of each round; the result is the last; a round sees the one before."""
     net = build(rounds=3).eval()

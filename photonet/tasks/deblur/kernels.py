@@ -13,7 +13,7 @@ from photonet.errors import UsageError
 from photonet.nets.motion import BlurKernels
 from photonet.tasks.deblur.training import BORDER, DeblurTraining, blurred
 
-WINDOW = 256  # side in pixels of what one kernel is found for
+WINDOW = 256  # side in pixels of what one kernel is found for: five of the largest kernels
 SMOOTH = 1.0  # pixels: kernels that differ by less than that are nearly as good
 
 
@@ -26,14 +26,22 @@ class KernelTraining(DeblurTraining):
 
 
 def make_kernels(batch: Batch, generator: Generator, options: KernelTraining) -> Batch:
-    """`Network.pair`: clean crops → blurred ones of the same size, and the kernels B 1 k k in their middle."""
+    """`Network.pair`: clean crops → blurred ones of the same size, and the kernels B 1 k k in their middle.
+
+    Raises:
+        UsageError: the crops are too small for blur.
+    """
     padded = deconvolve.mirrored(batch["target"], BORDER)
     shown, _, kernels = blurred(padded, generator, options)
     return {"input": shown, "target": kernels[:, None]}
 
 
 def kernel_loss(net: nn.Module, batch: Batch, progress: float) -> dict[str, Tensor]:
-    """Of each round, how unlikely the true kernel's light is, and how far the kernels are apart."""
+    """Of each round, how unlikely the true kernel's light is, and how far the kernels are apart.
+
+    Raises:
+        UsageError: the crops are larger than the network's window, so that it gives several kernels.
+    """
     rounds = net(batch["input"], all_rounds=True)
     truth = batch["target"]
     if rounds[-1].shape != truth.shape:
