@@ -24,6 +24,7 @@ from photonet.engine.checkpoint import Data
 from photonet.engine.data import Batch, Example, Source, fingerprint, read_as
 from photonet.engine.device import Device
 from photonet.engine.optim import Ema, Muon, gradient_norm
+from photonet.engine.pace import Pace
 from photonet.engine.player import Opponent
 from photonet.engine.recipe import Recipe
 from photonet.engine.run import BEFORE_DECAY, STATE, WEIGHTS, Report, Run
@@ -134,13 +135,14 @@ def _build(network: Network, recipe: Recipe) -> nn.Module:
 def fit(run: Run, fabric: Fabric, model: Any, banks: tuple[Bank, Bank], stop: Callable[[], bool]) -> None:
     """The loop."""
     began, saved, first_step = time.monotonic() - run.seconds, time.monotonic(), run.step
+    pace = Pace()
     if run.step == 0:
         validate(run, fabric, model, banks[1])
     while run.step < run.steps:
         rate, was_falling = run.recipe.rate(run.step, run.steps), run.falling
         for group in run.optimizer.param_groups:
             group["lr"] = rate
-        run.losses.append(_update(run, fabric, model, banks[0]))
+        run.losses.append(pace.run(lambda: _update(run, fabric, model, banks[0])))
         run.ema.update(run.module, run.step)
         run.step += 1
         run.seconds = time.monotonic() - began
@@ -150,17 +152,19 @@ def fit(run: Run, fabric: Fabric, model: Any, banks: tuple[Bank, Bank], stop: Ca
             means: Any = fabric.all_reduce(torch.stack(run.losses).mean(0))
             run.losses.clear()
             terms = {name: round(mean, 4) for name, mean in zip(run.terms, means.tolist(), strict=True)}
-            line = {"step": run.step, "of": run.steps, **terms, "lr": rate}
+            line = {"step": run.step, "of": run.steps, **terms, "lr": rate, "gflop_per_s": round(pace.lap(), 1)}
             run.log(**line, **({"skipped": run.skipped} if run.skipped else {}), seconds=round(run.seconds, 1))
         # the first process decides: the clocks of the others may differ
         stopping, due = fabric.broadcast((stop(), time.monotonic() - saved > run.recipe.save_minutes * 60))
         begins_to_fall = run.falling and not was_falling
         if stopping or due or begins_to_fall or run.step >= run.steps:
+            paused = time.monotonic()
             validate(run, fabric, model, banks[1])
             if run.losses:
                 run.losses = list(fabric.all_reduce(torch.stack(run.losses)))
             run.save([STATE, BEFORE_DECAY] if begins_to_fall else [STATE])
             saved = time.monotonic()
+            pace.pause(saved - paused)
         if stopping:
             return
 
