@@ -11,7 +11,7 @@ from scipy import ndimage
 from torch import Generator, Tensor, nn
 
 from photonet.camera.blur import CLIPPED, centered
-from photonet.color import srgb_decode
+from photonet.color import srgb_decode, srgb_encode
 from photonet.engine.data import Batch
 from photonet.engine.score import best_shifted, psnr
 from photonet.errors import UsageError
@@ -167,11 +167,13 @@ def test_staged_loss_and_score():
     net, batch = Constant(target + after), {"input": target, "target": target}
     net.results[-1][1, :, ::2] += 0.06  # half of the second picture
     mean = (0.1 + (0.03 + 0.09) / 2) / 2 * 255
+    light = srgb_encode((srgb_decode(0.53) + srgb_decode(0.59)) / 2) - 0.5  # of the second picture
+    local = (0.1 + light) / 2 * 255
     first, last = (staged_loss(net, batch, progress) for progress in (0.0, 1.0))
-    assert first["local"].item() == pytest.approx(mean, rel=1e-4)
-    assert first["loss"].item() == pytest.approx(2 * mean, rel=1e-4)
+    assert first["local"].item() == pytest.approx(local, rel=1e-4)
+    assert first["loss"].item() == pytest.approx(mean + local, rel=1e-4)
     expected = (0.1 + ((0.03**2 + 0.09**2) / 2) ** 0.5) / 2 * 255
-    assert last["loss"].item() == pytest.approx(expected + mean, rel=1e-3)
+    assert last["loss"].item() == pytest.approx(expected + local, rel=1e-3)
     assert score(net, batch).item() == pytest.approx(-20 * np.log10(expected / 255), abs=0.01)
 
 

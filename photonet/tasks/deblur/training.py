@@ -165,14 +165,21 @@ def predicted(net: nn.Module, batch: Batch) -> Tensor:
 def staged_loss(net: nn.Module, batch: Batch, progress: float) -> dict[str, Tensor]:
     """Mean absolute error; from `SQUARED_FROM` on the RMS error of each picture; on the scale of 0 to 255.
 
-    The absolute error learns faster, but is content with the median of what may have been there, and the median of a
-    scene is darker than its mean; so that of local means is added: motion moves light, and takes none.
+    The absolute error learns faster, but is content with the median of what may have been there, and the squared one
+    with the mean of display values; either is darker than the scene. So the error of local light is added: motion moves
+    light, and takes none.
     """
-    error = predicted(net, batch).float() - batch["target"]
-    local = 255 * F.avg_pool2d(error, min(LOCAL, *error.shape[-2:])).abs().mean()
+    output = predicted(net, batch).float()
+    error = output - batch["target"]
+    local = 255 * (_local_light(output) - _local_light(batch["target"])).abs().mean()
     if progress < SQUARED_FROM:
         return {"loss": 255 * error.abs().mean() + local, "local": local}
     return {"loss": rms_error(error, torch.zeros_like(error)).mean() + local, "local": local}
+
+
+def _local_light(display: Tensor) -> Tensor:
+    """The mean light of each part of `LOCAL` pixels, display-encoded again."""
+    return srgb_encode(F.avg_pool2d(srgb_decode(display.clamp_min(0)), min(LOCAL, *display.shape[-2:])))
 
 
 def score(net: nn.Module, batch: Batch) -> Tensor:
