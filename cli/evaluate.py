@@ -91,7 +91,11 @@ def command(name: str) -> Callable[..., None]:
         else:
             _print(f"{name} on {name_of_set}", means, protocol)
 
-    return flags.with_flags(body, flags.flags_of(task.trial_options), f"Measure: {task.summary}")
+    return flags.with_flags(
+        body,
+        flags.flags_of(task.trial_options),
+        f"Measure {name} on pictures whose truth is known, and other methods beside it.",
+    )
 
 
 def _elsewhere(engine: Engine) -> Callable[[str, Mapping[str, Any], Photo], Result]:

@@ -68,15 +68,16 @@ def build_app(arguments: list[str]) -> typer.Typer:
     subject = next((a for a in arguments[arguments.index(verb) + 1 :] if not a.startswith("-")), "") if verb else ""
     for name, summary in verbs.items():
         app.command(name, help=summary)(_verb(name) if name == verb else _unused)
-    for kind, words in GROUPS.items():
-        group = typer.Typer(help=words, no_args_is_help=True)
+    for kind, about in GROUPS.items():
+        group = typer.Typer(help=about, no_args_is_help=True)
         for name, entry in CATALOG.items():
-            built = _unused
+            built, words = _unused, entry.summary
             if verb == kind and subject == name:
                 from . import evaluate, train
 
                 built = {"train": train, "eval": evaluate}[kind].command(name)
-            group.command(name, help=entry.summary)(built)
+                words = built.__doc__ or words
+            group.command(name, help=words)(built)
         app.add_typer(group, name=kind)
     models.add_to(app)
     info.add_to(app)

@@ -11,12 +11,14 @@ from photonet.engine.device import pick_device
 from photonet.engine.infer import Engine
 from photonet.engine.plan import Job
 from photonet.engine.tiles import plan_tiles
-from photonet.errors import PhotonetError
+from photonet.errors import PhotonetError, UsageError
 from photonet.io import RAW_SUFFIXES, identify
 from photonet.tasks import get_task
 
 from . import flags
 from .files import file_flags, files_of, run_files
+
+LEAST_TILE = 16  # pixels
 
 
 def command(name: str) -> Callable[..., None]:
@@ -40,6 +42,9 @@ def command(name: str) -> Callable[..., None]:
         options = flags.options_of(task.options, fields)
         found, net = checkpoint.choose(task, weights or [], net)
         where = pick_device(device, precision)
+        if 0 < tile < LEAST_TILE:
+            fix = f"{LEAST_TILE} or more, or 0 to let it choose"
+            raise UsageError(f"tiles of {tile} pixels are nearly all border", "--tile", fix)
         engine = Engine(task, where, found, net=net, tile=tile, max_memory=max_memory * 1e9, strength=strength)
         run_files(
             files,

@@ -87,11 +87,13 @@ def command(name: str) -> Callable[..., None]:
         if weights is not None and stopping.asked:
             err.print(f"stopped and saved; go on with --resume -o {folder}", markup=False)
         elif weights is not None and not quiet:
+            if checkpoint.read_card(weights).recipe["steps"] == 0:
+                err.print("nothing was better than the weights that it began with: they are the best", markup=False)
             err.print(f"best weights: {weights}\nuse them: photonet {name} IN -o OUT --weights {weights}", markup=False)
         if stopping.asked:
             raise typer.Exit(ExitCode.INTERRUPTED)
 
-    return flags.with_flags(body, [], f"Train a network. {task.summary}")
+    return flags.with_flags(body, [], f"Train a network for {name}, on clean photos or on pairs of your own.")
 
 
 def _changes(given: list[str]) -> dict[str, Any]:

@@ -171,7 +171,6 @@ def _taper(values: Tensor) -> Tensor:
 
 def _by_lag(spectra: Tensor, size: tuple[int, int], lags: int) -> Tensor:
     """Spectra as functions of the lag, the nearest ones only, of mean square 1."""
-    values = torch.fft.fftshift(torch.fft.irfft2(spectra, s=size), dim=(-2, -1))
-    top, left = (side // 2 - lags // 2 for side in size)
-    near = values[..., top : top + lags, left : left + lags]
+    near = torch.fft.ifft(spectra, dim=-2).roll(lags // 2, -2)[..., :lags, :]  # the others need no second transform
+    near = torch.fft.irfft(near, n=size[1], dim=-1).roll(lags // 2, -1)[..., :lags]
     return near / (near.square().mean((2, 3), keepdim=True).sqrt() + 1e-6)

@@ -36,7 +36,7 @@ def export_onnx(network: Network, module: nn.Module, path: Path) -> ExportReport
         import onnxruntime
         import onnxscript  # noqa: F401 (torch's exporter needs it)
     except ImportError as error:
-        raise UsageError(f"{error.name} is not installed", fix='pip install "photonet[export]"') from error
+        raise UsageError(f"{error.name} is not installed", fix="pip install onnx onnxruntime onnxscript") from error
     module = network.deploy(module.eval())
     stride = network.tiling(module).stride
     names = ("picture", *network.maps)

@@ -63,7 +63,7 @@ def _read_matlab(path: Path) -> dict[str, Tensor]:
     try:
         import h5py
     except ImportError as error:
-        raise UsageError("h5py is not installed", path, 'pip install "photonet[import]"') from error
+        raise UsageError("h5py is not installed", path, "pip install h5py") from error
     tensors: dict[str, Tensor] = {}
     try:
         with h5py.File(path) as file:

@@ -117,7 +117,7 @@ class Engine:
             path = self.weights.get(name)
             if path is None:
                 fix = f"`photonet train {self.task.name} --net {name}` or `photonet models import` makes some"
-                raise WeightsError("none are installed for this network", self.task.weights_name(name), fix)
+                raise WeightsError("no weights are installed for this network", self.task.weights_name(name), fix)
             card, tensors = checkpoint.read_tensors(path)
             network, module = checkpoint.build(self.task, card, tensors, path)
             if card.network != name:

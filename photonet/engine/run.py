@@ -48,6 +48,7 @@ class Run:
         losses: those terms, of the steps since the last line of the log.
         skipped: updates left out because the gradient was not finite.
         opponent: the second player, where there is one.
+        begun: whether it began with weights that were trained before.
     """
 
     recipe: Recipe
@@ -70,6 +71,7 @@ class Run:
     losses: list[Tensor] = field(default_factory=list)
     skipped: int = 0
     opponent: Opponent | None = None
+    begun: bool = False
 
     @property
     def progress(self) -> float:
@@ -118,8 +120,8 @@ class Run:
         return SummaryWriter(str(self.folder / "tensorboard"))
 
     def keep_best(self, score: float) -> None:
-        """Write the averaged weights when their score is the best so far."""
-        if self.first and score > self.best and self.step > 0:
+        """Write the averaged weights when their score is the best so far; at the beginning only those of others."""
+        if self.first and score > self.best and (self.step > 0 or self.begun):
             self.best = score
             checkpoint.save(self.folder / WEIGHTS, self.card(), self.ema.state)
 

@@ -107,6 +107,7 @@ def train(
         report,
         steps=recipe.steps,
         opponent=Opponent(player, fabric, lambda module: make_optimizer(module, recipe)) if player else None,
+        begun=init is not None,
     )
     if resume:
         run.restore()

@@ -23,6 +23,6 @@ def _open(stream: BinaryIO) -> Any:
     try:
         import pi_heif
     except ImportError as error:
-        raise InputError("HEIC needs an optional package", "", 'Run: pip install "photonet[formats]".') from error
+        raise InputError("HEIC needs an optional package", "", "Run: pip install pi-heif.") from error
     pi_heif.register_heif_opener()
     return pillow.open_image(stream, "HEIF")

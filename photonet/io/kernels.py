@@ -35,18 +35,31 @@ def read_kernels(path: Path) -> list[np.ndarray]:
 
 
 def _checked(kernel: np.ndarray, path: Path, number: int = 0) -> np.ndarray:
-    good = kernel.ndim == 2 and kernel.size and max(kernel.shape) <= LARGEST and np.isfinite(kernel).all()
-    if not good or kernel.min() < 0 or not kernel.sum() > 0:
+    wrong = _wrong(kernel)
+    if wrong:
         what = f"number {number} is no blur kernel" if number else "is no blur kernel"
-        raise InputError(what, path, f"at most {LARGEST} pixels per side, none below 0, not all 0")
+        raise InputError(f"{what}: {wrong}", path)
     return np.asarray(kernel / kernel.sum(), np.float32)
 
 
+def _wrong(kernel: np.ndarray) -> str:
+    """What keeps values from being a kernel."""
+    if kernel.ndim != 2 or not kernel.size:
+        return "it is no matrix"
+    if max(kernel.shape) > LARGEST:
+        return f"it has {kernel.shape[1]}×{kernel.shape[0]} pixels, and {LARGEST} per side are the most"
+    if not np.isfinite(kernel).all() or kernel.min() < 0:
+        return "some of it is below 0 or no number"
+    return "" if kernel.sum() > 0 else "all of it is 0"
+
+
 def _read_mat(path: Path) -> list[np.ndarray]:
+    if not path.is_file():
+        raise InputError("no such file", path)
     try:
         import h5py
     except ImportError:
-        raise UsageError("h5py is needed for .mat files", path, 'pip install "photonet[import]"') from None
+        raise UsageError("h5py is needed for .mat files", path, "pip install h5py") from None
     try:
         with h5py.File(path) as file:
             cells = np.asarray(file["kernels"]).ravel()  # MATLAB stores columns first: of cells that is their order

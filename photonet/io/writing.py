@@ -174,8 +174,8 @@ def _pack_recorded(photo: Photo, kind: Format, quality: int | None, keep: Keep) 
 def _refuse_unfit(photo: Photo, kind: Format) -> None:
     if kind.sensor:
         if photo.state not in SENSOR_STATES or photo.sensor is None:
-            what = f"a {kind.name.upper()} holds what a sensor recorded, not a picture in state {photo.state.value}"
-            raise UsageError(what, "", "Write a TIFF.")
+            what = f"a {kind.name.upper()} holds what a sensor recorded, and this is a finished picture"
+            raise UsageError(f"{what} ({photo.state.value})", "", "Write a TIFF.")
         return
     if photo.state not in WRITABLE_STATES:
         fix = "Write a DNG, or develop it first." if photo.sensor else "Convert it to linear first."

@@ -8,7 +8,7 @@ from pathlib import Path
 from xml.sax.saxutils import quoteattr
 
 NAMESPACE = "urn:photonet:1#"
-MERELY_TOLD = {"Software", "Task", "Network", "Weights"}  # fields of a note that nothing depends on
+MERELY_TOLD = {"Software", "Task", "Network", "Weights", "Helper"}  # fields of a note that nothing depends on
 TOOLKIT = b'x:xmptk="photonet"'  # marks a packet that holds nothing else
 MAX_SEGMENT_BYTES = 65533 - 29  # of a JPEG: its length is 16 bits; the longest prefix (of XMP) takes 29
 _RDF = "http://www.w3.org/1999/02/22-rdf-syntax-ns#"

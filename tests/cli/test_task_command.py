@@ -24,6 +24,7 @@ class TestUsage:
             (["--net", "nonet"], ["--net", "nonet", "unet"]),
             (["--net", "noise-level"], ["--net", "noise-level"]),
             (["--tile", "-5"], ["--tile"]),
+            (["--tile", "1"], ["--tile", "nearly all border"]),
             (["--max-memory", "-1"], ["--max-memory"]),
             (["--format", "bmp"], ["--format", "png"]),
             (["--device", "toaster"], ["--device", "toaster"]),
@@ -122,7 +123,9 @@ class TestWeights:
 
     @pytest.mark.usefixtures("no_weights")
     def test_none_installed(self, photonet: Command, photo: Path):
-        refused(photonet("denoise", photo, "-o", photo.with_name("out.png")), 4, "denoise-unet", "none are installed")
+        refused(
+            photonet("denoise", photo, "-o", photo.with_name("out.png")), 4, "denoise-unet", "no weights are installed"
+        )
 
     @pytest.mark.usefixtures("no_weights")
     def test_none_installed_said_once(self, photonet: Command, photo: Path, tmp_path: Path):

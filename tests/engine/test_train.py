@@ -97,6 +97,17 @@ def test_resumed_equals_uninterrupted(trained: Trainer, tmp_path: Path, optimize
     assert log(parts)[-1]["validation"] == log(whole)[-1]["validation"]
 
 
+def test_never_worse_than_what_it_began_with(trained: Trainer, tmp_path: Path):
+    """The best weights of a training that spoils everything are those that it was given."""
+    begin = trained(tmp_path / "begin", steps=40, lr=1e-2) / "weights.safetensors"
+    spoiled = trained(tmp_path / "spoiled", steps=12, lr=3.0, init=begin)
+    scores = [line["validation"] for line in log(spoiled) if "validation" in line]
+    assert scores[0] > max(scores[1:])
+    card, tensors = checkpoint.read_tensors(spoiled / "weights.safetensors")
+    assert card.recipe["steps"] == 0
+    assert_same(tensors, checkpoint.read_tensors(begin)[1])
+
+
 def test_longer_from_before_the_decay(trained: Trainer, tmp_path: Path):
     trained(tmp_path / "short", steps=10, decay=0.4)
     kept = state(tmp_path / "short", "before-decay.pt")

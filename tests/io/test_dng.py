@@ -119,7 +119,7 @@ def test_what_is_beyond_the_range_is_counted():
 
 
 def test_error_a_display_picture_is_no_dng():
-    with pytest.raises(UsageError, match="state srgb"):
+    with pytest.raises(UsageError, match="a finished picture"):
         pack(Photo(np.zeros((4, 4, 3), np.uint8)), "dng")
 
 

@@ -167,7 +167,7 @@ def test_staged_loss_and_score():
     net, batch = Constant(target + after), {"input": target, "target": target}
     net.results[-1][1, :, ::2] += 0.06  # half of the second picture
     mean = (0.1 + (0.03 + 0.09) / 2) / 2 * 255
-    light = srgb_encode((srgb_decode(0.53) + srgb_decode(0.59)) / 2) - 0.5  # of the second picture
+    light = srgb_encode(srgb_decode(torch.tensor([0.53, 0.59])).mean()).item() - 0.5  # of the second picture
     local = (0.1 + light) / 2 * 255
     first, last = (staged_loss(net, batch, progress) for progress in (0.0, 1.0))
     assert first["local"].item() == pytest.approx(local, rel=1e-4)
@@ -241,6 +241,11 @@ def test_trials_with_jpeg(scene: np.ndarray):
 def test_error_of_extents(extent: str, what: str):
     with pytest.raises(UsageError, match=f"--extent: .*{what}"):
         trials(DeblurTrials(extent=extent), TASK.networks["unet"])
+
+
+def test_error_kernels_and_extents(tmp_path: Path):
+    with pytest.raises(UsageError, match="--extent: measured kernels have extents of their own"):
+        trials(DeblurTrials(extent="5", kernels=tmp_path), TASK.networks["unet"])
 
 
 def test_error_of_small_pictures():

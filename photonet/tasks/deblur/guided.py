@@ -26,8 +26,8 @@ from photonet.tasks.deblur.training import LEARNING, DeblurTraining, make_pair, 
 # strongest is soft but clean, and the weakest as sharp as it gets, with grain and rings
 NOISE = (0.1, 0.02, 0.004)
 REACH = 32  # pixels that deconvolution sees beyond what it is trusted for
-STEP = 96  # pixels from one deconvolved part to the next; each is two steps wide, and they fade into each other
-FIND_STEP, MOST_FOUND = 192, 16  # pixels from kernel to kernel, and most kernels along a side: a hand's blur is smooth
+STEP, FADE = 160, 32  # pixels from one deconvolved part to the next, and over which they fade into each other
+FIND_STEP, MOST_FOUND = 192, 12  # pixels from kernel to kernel, and most kernels along a side: a hand's blur is smooth
 HELPER = "kernels"  # network of the task
 AT_ONCE = 8  # windows: keeps memory flat
 PLAIN = 2 / 255  # standard deviation of a window, at or below which nothing in it can tell of blur
@@ -165,7 +165,7 @@ def find_kernels(
     for start in range(0, len(windows), AT_ONCE):
         seen = torch.cat([picture(window) for window in windows[start : start + AT_ONCE]])
         found.append(_checked(find(seen)))
-        plain.append(seen.flatten(1).std(1) <= PLAIN)
+        plain.append(seen.flatten(2).std(2).amax(1) <= PLAIN)
     grid = len(tops), len(lefts)
     kernels = torch.cat(found)
     rows, columns = (torch.tensor(starts, device=kernels.device) + WINDOW / 2 for starts in (tops, lefts))
@@ -193,7 +193,7 @@ def prepare(photos: Sequence[Photo], options: Any, runner: Runner) -> Prepared:
         return picture(window), deconvolved(picture, field, window)
 
     notes = {} if length is None else {"blur": round(length, 1)}
-    return Prepared(inputs, notes, marks={"Kernels": runner.weights_of(HELPER)})
+    return Prepared(inputs, notes, marks={"Helper": f"{HELPER} {runner.weights_of(HELPER)}"})
 
 
 def deconvolved(picture: Callable[[Window], Tensor], field: KernelField, window: Window) -> Tensor:
@@ -204,11 +204,11 @@ def deconvolved(picture: Callable[[Window], Tensor], field: KernelField, window:
     """
     rows, columns = _steps(window.top, window.height), _steps(window.left, window.width)
     top, left = rows[0] * STEP, columns[0] * STEP
-    side, whole = 2 * STEP, 2 * STEP + 2 * REACH
-    size = (rows[-1] - rows[0] + 2) * STEP, (columns[-1] - columns[0] + 2) * STEP
+    side, whole = STEP + FADE, STEP + FADE + 2 * REACH
+    size = len(rows) * STEP + FADE, len(columns) * STEP + FADE
     device = field.kernels.device
     seen = picture(Window(top - REACH, left - REACH, size[0] + 2 * REACH, size[1] + 2 * REACH)).to(device)
-    noise, fade = _noise(device), torch.hann_window(side, device=device)
+    noise, fade = _noise(device), _fade(device)
     total = seen.new_zeros(len(NOISE), seen.shape[1], *size)
     for row in rows:
         y = (row - rows[0]) * STEP
@@ -216,10 +216,10 @@ def deconvolved(picture: Callable[[Window], Tensor], field: KernelField, window:
             some = columns[start : start + AT_ONCE]
             places = [(column - columns[0]) * STEP for column in some]
             light = srgb_decode(torch.cat([seen[..., y : y + whole, x : x + whole] for x in places]))
-            middle = torch.tensor([(column + 1) * STEP for column in some], dtype=torch.float32, device=device)
-            kernels = field.at(torch.full_like(middle, (row + 1) * STEP), middle)
+            middle = torch.tensor([column * STEP + side / 2 for column in some], device=device)
+            kernels = field.at(torch.full_like(middle, row * STEP + side / 2), middle)
             sharper = wiener(light, kernels, noise)[..., REACH : REACH + side, REACH : REACH + side]
-            for x, values in zip(places, sharper * (fade[:, None] * fade), strict=True):
+            for x, values in zip(places, sharper * fade, strict=True):
                 total[..., y : y + side, x : x + side] += values
     y, x = window.top - top, window.left - left
     part = total[..., y : y + window.height, x : x + window.width]
@@ -228,9 +228,16 @@ def deconvolved(picture: Callable[[Window], Tensor], field: KernelField, window:
     return part.flatten(0, 1)[None].contiguous(memory_format=torch.channels_last)  # and the whole is free again
 
 
+def _fade(device: torch.device) -> Tensor:
+    """The share of a part in the result, square; those of neighbors add up to 1."""
+    place = torch.arange(STEP + FADE, device=device) + 0.5
+    share = (torch.minimum(place, STEP + FADE - place) / FADE).clamp_max(1)
+    return share[:, None] * share
+
+
 def _steps(start: int, length: int) -> range:
-    """Numbers of the parts, each two steps wide, that a stretch of pixels lies in."""
-    return range(start // STEP - 1, (start + length - 1) // STEP + 1)
+    """Numbers of the parts, each a step and a fade wide, that a stretch of pixels lies in."""
+    return range((start - FADE) // STEP, (start + length - 1) // STEP + 1)
 
 
 UNET = Network(

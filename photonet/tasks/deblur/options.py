@@ -6,12 +6,16 @@ from pydantic import Field
 
 from photonet.engine.options import Options
 
+EXTENTS = "0,5,12,25"
+
 
 class DeblurTrials(Options):
     """What `photonet eval deblur` measures."""
 
-    extent: str = Field(
-        "0,5,12,25", description="Camera shake, diagonal in pixels of what it draws; 0 is a sharp picture. With commas."
+    extent: str | None = Field(
+        None,
+        description="Camera shake, diagonal in pixels of what it draws, with commas; 0 is a sharp picture. "
+        f"{EXTENTS} by default.",
     )
     kernels: Path | None = Field(
         None, description="Instead: measured kernels, each on every picture; a .mat file, or a folder of gray pictures."

@@ -15,7 +15,7 @@ from photonet.engine.task import Baseline, Network, Trial
 from photonet.errors import UsageError
 from photonet.io import read_kernels
 from photonet.photo import Photo
-from photonet.tasks.deblur.options import DeblurTrials
+from photonet.tasks.deblur.options import EXTENTS, DeblurTrials
 from photonet.tasks.deblur.training import BORDER, LARGEST_EXTENT
 
 FOCAL = 1.2  # focal length, as a share of the longer side
@@ -160,10 +160,12 @@ def _tapered(light: np.ndarray, kernel: Tensor, edge: int) -> np.ndarray:
 def trials(options: DeblurTrials, network: Network) -> list[Trial]:
     """The conditions that `photonet eval deblur` measures."""
     if options.kernels is not None:
+        if options.extent is not None:
+            raise UsageError("measured kernels have extents of their own", "--extent", "leave it or --kernels out")
         kernels = enumerate(read_kernels(options.kernels), 1)
         return [kernel_trial(number, kernel, options.quality) for number, kernel in kernels]
     try:
-        extents = [float(text) for text in options.extent.split(",")]
+        extents = [float(text) for text in (EXTENTS if options.extent is None else options.extent).split(",")]
     except ValueError:
         raise UsageError(f"{options.extent!r} is no list of numbers", "--extent", "write 5,12,25") from None
     if not all(0 <= extent <= LARGEST_EXTENT for extent in extents):
