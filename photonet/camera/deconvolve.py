@@ -68,7 +68,12 @@ def gains(through: Tensor, loss: Tensor | float) -> Tensor:
     Returns:
         Complex, of the shape of both.
     """
-    return through.conj() / (through.abs().square() + loss)
+    return through.conj() / (_power(through) + loss)
+
+
+def _power(spectra: Tensor) -> Tensor:
+    """Squared magnitudes of complex values; without the root that `abs` takes."""
+    return torch.view_as_real(spectra).square().sum(-1)
 
 
 def _gradient_power(size: tuple[int, int], device: torch.device) -> Tensor:
@@ -140,7 +145,7 @@ def quotients(even: Tensor, kernels: Tensor, lags: int) -> Tensor:
         for edge in EDGES:
             chosen = steps.clamp(-LARGEST_STEP, LARGEST_STEP) * (power.square() / (power.square() + edge**4))
             spectrum = torch.fft.rfft2(chosen * shape)
-            total = spectrum.abs().square().sum(1)
+            total = _power(spectrum).sum(1)
             floor = QUOTIENT_FLOOR * total.mean((1, 2), keepdim=True)
             found.append((spectrum.conj() * recorded).sum(1) / (total + floor + LEAST_POWER))
     return _by_lag(torch.stack(found, 1), size, lags)

@@ -84,7 +84,7 @@ ON_TEST_SETS: list[tuple[str, str, int, dict[str, Any], dict[str, float]]] = [
         "CBSD68",
         17,
         {"extent": "5,12,25"},
-        {"shake 5 px": 28.77, "shake 12 px": 24.88, "shake 25 px": 21.55},
+        {"shake 5 px": 30.77, "shake 12 px": 26.44, "shake 25 px": 22.53},
     ),
     ("denoise-dncnn-color", "CBSD68", EVERY, {"sigma": "25"}, {"sigma 25": 30.98}),
     ("denoise-dncnn-gray", "Set12", 1, {"sigma": "25"}, {"sigma 25": 29.59}),
@@ -98,11 +98,11 @@ ON_CLEAN: list[tuple[str, dict[str, Any], dict[str, float]]] = [
     ("burst-raw-fusion", {"raw": True}, {"middle ISO, shot 0.0015, 8 frames": 37.6}),
     ("burst-kpn-small-color", {"gain": "4"}, {"gain 4, 8 frames": 31.22}),
     ("burst-kpn-small-gray", {"gain": "4", "gray": True}, {"gain 4, gray, 8 frames": 31.4}),
-    ("deblur-unet", {"extent": "12"}, {"shake 12 px": 24.96}),
+    ("deblur-unet", {"extent": "12"}, {"shake 12 px": 26.51}),
     ("deblur-multiscale-small", {"extent": "12"}, {"shake 12 px": 24.46}),
     ("isp-squeezed", {"quality": "90"}, {"quality 90, on the way": 40.82, "quality 90": 45.62}),
 ]
-KERNELS = 0.2  # squared error of the blur kernels that are found, over the squares of the true ones
+KERNELS = 0.13  # squared error of the blur kernels that are found, over the squares of the true ones
 REAL_RAW = 11.8  # decibels that a real RAW file with more noise gains
 
 

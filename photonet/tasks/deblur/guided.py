@@ -27,7 +27,7 @@ from photonet.tasks.deblur.training import LEARNING, DeblurTraining, make_pair, 
 NOISE = (0.1, 0.02, 0.004)
 REACH = 32  # pixels that deconvolution sees beyond what it is trusted for
 STEP, FADE = 160, 32  # pixels from one deconvolved part to the next, and over which they fade into each other
-FIND_STEP, MOST_FOUND = 192, 12  # pixels from kernel to kernel, and most kernels along a side: a hand's blur is smooth
+FIND_STEP, MOST_FOUND = 256, 12  # pixels from kernel to kernel, and most kernels along a side: a hand's blur is smooth
 HELPER = "kernels"  # network of the task
 AT_ONCE = 8  # windows: keeps memory flat
 PLAIN = 2 / 255  # standard deviation of a window, at or below which nothing in it can tell of blur
@@ -192,7 +192,7 @@ def prepare(photos: Sequence[Photo], options: Any, runner: Runner) -> Prepared:
     def inputs(window: Window) -> tuple[Tensor, ...]:
         return picture(window), deconvolved(picture, field, window)
 
-    notes = {} if length is None else {"blur": round(length, 1)}
+    notes = {} if length is None else {"blur in px": round(length, 1)}
     return Prepared(inputs, notes, marks={"Helper": f"{HELPER} {runner.weights_of(HELPER)}"})
 
 
