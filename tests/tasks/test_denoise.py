@@ -3,12 +3,22 @@
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
 from photonet.engine.task import Window
 from photonet.errors import UsageError
 from photonet.photo import Photo
 from photonet.tasks.denoise import TASK, trials
-from photonet.tasks.denoise.display import MAP_ERROR, STRONGEST, DenoiseTraining, add_noise, judge
+from photonet.tasks.denoise.display import (
+    MAP_ERROR,
+    STRONGEST,
+    DenoiseTraining,
+    DnCNNTraining,
+    add_noise,
+    dncnn_loss,
+    dncnn_pair,
+    judge,
+)
 from photonet.tasks.denoise.options import DenoiseOptions, DenoiseTrials
 
 
@@ -34,6 +44,15 @@ def photo() -> Photo:
 
 def white_only(**changes) -> DenoiseTraining:
     return DenoiseTraining(camera=0, gray=0, **changes)
+
+
+@pytest.mark.parametrize(("error", "expected"), [("squared", (0.1**2 + 0.2**2) / 4), ("rms", 0.15)])
+def test_dncnn_loss(error: str, expected: float):
+    """Of two pictures that are wrong by 0.1 and 0.2 everywhere."""
+    clean = torch.full((2, 3, 16, 16), 0.5)
+    pair = dncnn_pair({"target": clean}, torch.Generator(), DnCNNTraining(camera=0, gray=0, error=error))
+    wrong = {**pair, "input": clean + torch.tensor([0.1, -0.2]).view(2, 1, 1, 1)}
+    assert dncnn_loss(nn.Identity(), wrong, 0.0)["loss"].item() == pytest.approx(expected, rel=1e-3)
 
 
 def test_white_noise_has_the_level_that_was_drawn(generator):

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from fractions import Fraction
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -66,6 +66,16 @@ class DenoiseTraining(Options):
     gray: float = Field(0.06, ge=0, le=1)
 
 
+class DnCNNTraining(DenoiseTraining):
+    """As `DenoiseTraining`, and what DnCNN's error is.
+
+    Args:
+        error: "squared" as published, or "rms": that of each picture, so that the noisiest do not decide alone.
+    """
+
+    error: Literal["squared", "rms"] = "squared"
+
+
 def add_noise(batch: Batch, generator: Generator, options: DenoiseTraining) -> Batch:
     """Clean crops → noisy, clean and the noise map; pairs of the user's own keep their own noise.
 
@@ -120,9 +130,21 @@ def rms_loss(net: nn.Module, batch: Batch, progress: float) -> dict[str, Tensor]
     return {"loss": rms_error(net(batch["input"], batch["noise_map"]), batch["target"]).mean()}
 
 
-def published_loss(net: nn.Module, batch: Batch, progress: float) -> dict[str, Tensor]:
-    """Half the squared error. Source: Zhang et al., TIP 2017, equation 1."""
-    return {"loss": (net(batch["input"]).float() - batch["target"]).square().mean() / 2}
+def dncnn_pair(batch: Batch, generator: Generator, options: DnCNNTraining) -> Batch:
+    """`Network.pair`: as `add_noise`, and of each picture whether its RMS error counts."""
+    made = add_noise(batch, generator, options)
+    clean = made["target"]
+    return {**made, "rms": torch.full((len(clean),), options.error == "rms", device=clean.device)}
+
+
+def dncnn_loss(net: nn.Module, batch: Batch, progress: float) -> dict[str, Tensor]:
+    """Half the squared error, or the RMS error of each picture, both on the scale of 0 to 1.
+
+    Source: Zhang et al., TIP 2017, equation 1, for the squared one.
+    """
+    output, target = net(batch["input"]).float(), batch["target"]
+    squared = (output - target).square().mean((1, 2, 3)) / 2
+    return {"loss": torch.where(batch["rms"], rms_error(output, target) / 255, squared).mean()}
 
 
 def level_loss(net: nn.Module, batch: Batch, progress: float) -> dict[str, Tensor]:
@@ -242,9 +264,9 @@ def dncnn(channels: int, depth: int, summary: str) -> Network:
         adopt=lambda tensors: adopt_dncnn(tensors, channels),
         deploy=fold_batch_norm,
         crop_multiple=CELL,
-        training=DenoiseTraining,
-        pair=add_noise,
-        loss=published_loss,
+        training=DnCNNTraining,
+        pair=dncnn_pair,
+        loss=dncnn_loss,
     )
 
 
