@@ -207,18 +207,19 @@ def deconvolved(picture: Callable[[Window], Tensor], field: KernelField, window:
     side, whole = STEP + FADE, STEP + FADE + 2 * REACH
     size = len(rows) * STEP + FADE, len(columns) * STEP + FADE
     device = field.kernels.device
-    seen = picture(Window(top - REACH, left - REACH, size[0] + 2 * REACH, size[1] + 2 * REACH)).to(device)
+    seen = picture(Window(top - REACH, left - REACH, size[0] + 2 * REACH, size[1] + 2 * REACH))
+    light = srgb_decode(seen.to(device))
     noise, fade = _noise(device), _fade(device)
-    total = seen.new_zeros(len(NOISE), seen.shape[1], *size)
+    total = light.new_zeros(len(NOISE), light.shape[1], *size)
     for row in rows:
         y = (row - rows[0]) * STEP
         for start in range(0, len(columns), AT_ONCE):
             some = columns[start : start + AT_ONCE]
             places = [(column - columns[0]) * STEP for column in some]
-            light = srgb_decode(torch.cat([seen[..., y : y + whole, x : x + whole] for x in places]))
+            parts = torch.cat([light[..., y : y + whole, x : x + whole] for x in places])
             middle = torch.tensor([column * STEP + side / 2 for column in some], device=device)
             kernels = field.at(torch.full_like(middle, row * STEP + side / 2), middle)
-            sharper = wiener(light, kernels, noise)[..., REACH : REACH + side, REACH : REACH + side]
+            sharper = wiener(parts, kernels, noise)[..., REACH : REACH + side, REACH : REACH + side]
             for x, values in zip(places, sharper * fade, strict=True):
                 total[..., y : y + side, x : x + side] += values
     y, x = window.top - top, window.left - left
