@@ -61,7 +61,7 @@ def train(
         minutes: time budget instead of the recipe's steps.
         folders: that the sources come from; kept for who resumes.
         resume: go on from the folder's `resume.pt`.
-        init: weights to begin with.
+        init: weights to begin with; those of the same network are deployed first where they fit in that form only.
         devices, nodes: processes per machine, and machines.
         stop: asked after every step; True saves and ends.
 
@@ -89,7 +89,7 @@ def train(
     folder.mkdir(parents=True, exist_ok=True)
     banks = _banks(fabric, network, sources, folder, report)
     if init is not None:
-        checkpoint.load_strictly(module, checkpoint.read_tensors(init)[1], init)
+        _begin_with(init, module, network, recipe)
     model, optimizer = fabric.setup(module, make_optimizer(module, recipe))
     player = network.player(network.training.model_validate(recipe.training))
     run = Run(
@@ -131,6 +131,15 @@ def _build(network: Network, recipe: Recipe) -> nn.Module:
         return network.build({**network.config, **recipe.config}).to(memory_format=torch.channels_last)
     except (TypeError, ValueError) as error:
         raise UsageError(f"the network cannot be built ({error})", "config", "mend the recipe") from error
+
+
+def _begin_with(init: Path, module: nn.Module, network: Network, recipe: Recipe) -> None:
+    """Copy trained weights into a module, deployed where a module of the same network holds them in that form."""
+    card, tensors = checkpoint.read_tensors(init)
+    own = (card.task, card.network) == (recipe.task, recipe.network)
+    if own and tensors.keys() != module.state_dict().keys():
+        tensors = network.deploy(checkpoint.build_network(network, card, tensors, init)).state_dict()
+    checkpoint.load_strictly(module, tensors, init)
 
 
 def fit(run: Run, fabric: Fabric, model: Any, banks: tuple[Bank, Bank], stop: Callable[[], bool]) -> None:

@@ -55,7 +55,7 @@ def trained(sources: list[Source]) -> Trainer:
 
     def run(folder: Path, net: Network | None = None, *, of: list[Source] | None = None, **options: Any) -> Path:
         fields = {key: options.pop(key) for key in list(options) if key in Recipe.model_fields}
-        recipe = Recipe(task="toy", network="blur", **{**TINY, "steps": 6, **fields})
+        recipe = Recipe(**{"task": "toy", "network": "blur", **TINY, "steps": 6, **fields})
         used = sources if of is None else of
         weights = train(recipe, net or network(), (used[1:], used[:1]), folder, CPU, **options)
         assert weights == folder / "weights.safetensors"

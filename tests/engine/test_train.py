@@ -148,6 +148,27 @@ def test_init(trained: Trainer, tmp_path: Path):
         trained(tmp_path / "other", init=tmp_path / "wrong.safetensors")
 
 
+def test_init_deployed(trained: Trainer, tmp_path: Path):
+    """Weights with batch norm begin a network without: deployed, which is the same function."""
+
+    def build(config: dict[str, Any]) -> nn.Module:
+        return deploy(Blur()) if config.get("folded") else Blur()
+
+    def deploy(module: Blur) -> nn.Module:
+        del module.body[2]
+        return module
+
+    begun = trained(tmp_path / "begun", network(build=build))
+    weights = begun / "weights.safetensors"
+    options: dict[str, Any] = {"steps": 1, "lr": 1e-12, "optimizer": "adamw", "config": {"folded": True}}
+    folded = trained(tmp_path / "run", network(build=build, deploy=deploy), init=weights, **options)
+    module = checkpoint.build_network(network(), *checkpoint.read_tensors(weights), weights)
+    assert isinstance(module, Blur)
+    torch.testing.assert_close(state(folded)["module"], dict(deploy(module).state_dict()))
+    with pytest.raises(WeightsError, match=r"unknown body\.2"):  # weights of another network are not deployed
+        trained(tmp_path / "other", network(build=build, deploy=deploy), init=weights, network="other", **options)
+
+
 def test_gradients_that_are_not_finite_are_left_out(trained: Trainer, tmp_path: Path):
     def broken(net: nn.Module, batch: Batch, progress: float) -> dict[str, Tensor]:
         value = loss(net, batch, progress)["loss"]
