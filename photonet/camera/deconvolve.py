@@ -175,20 +175,21 @@ def _taper(values: Tensor) -> Tensor:
 
 
 def _by_lag(spectra: Tensor, size: tuple[int, int], lags: int) -> Tensor:
-    """Spectra as functions of the lag, the nearest ones only, of mean square 1.
+    """Spectra as functions of the lag, the nearest ones only, of mean square 1; nearly nothing stays nearly nothing.
 
     Of so few, products with the rows and columns of the inverse transform are faster than the whole of it.
     """
-    rows, columns = (_waves(side, lags, spectra.device) for side in size)
+    rows, columns = (_waves(side, lags, spectra) for side in size)
     count = spectra.shape[-1]
-    weights = torch.full((count, 1), 2.0, device=spectra.device)  # a frequency of half a spectrum stands for two
+    weights = spectra.real.new_full((count, 1), 2.0)  # a frequency of half a spectrum stands for two
     weights[:: count - 1 if size[1] % 2 == 0 else count] = 1
-    near = (rows @ spectra @ (columns.T[:count] * weights)).real
+    near = (rows @ spectra @ (columns.T[:count] * weights)).real / (size[0] * size[1])
     return near / (near.square().mean((2, 3), keepdim=True).sqrt() + 1e-6)
 
 
-def _waves(side: int, lags: int, device: torch.device) -> Tensor:
-    """The waves of the Fourier transform of a side, at the nearest lags: lags side."""
-    turns = torch.arange(-(lags // 2), lags // 2, device=device)[:, None] * torch.arange(side, device=device) % side
-    angles = 2 * torch.pi / side * turns
+def _waves(side: int, lags: int, like: Tensor) -> Tensor:
+    """The waves of the Fourier transform of a side at the nearest lags, lags × side, on the device of a spectrum."""
+    lag = torch.arange(-(lags // 2), lags // 2, device=like.device)
+    turns = lag[:, None] * torch.arange(side, device=like.device) % side
+    angles = 2 * torch.pi / side * turns.to(like.real.dtype)
     return torch.polar(torch.ones_like(angles), angles)

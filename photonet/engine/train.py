@@ -14,6 +14,7 @@ from math import lcm
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from lightning_fabric import Fabric
 from torch import Generator, Tensor, nn
@@ -29,10 +30,9 @@ from photonet.engine.player import Opponent
 from photonet.engine.recipe import Recipe
 from photonet.engine.run import BEFORE_DECAY, STATE, WEIGHTS, Report, Run
 from photonet.engine.task import Network
-from photonet.errors import UsageError
+from photonet.errors import UsageError, WeightsError
 
-VALIDATION_SEED = 1_000_003
-CROP_SEED = 2**31  # keeps the places of the crops apart from the noise on them
+VALIDATION_SEED = 2**30  # of every training; those of recipes are smaller
 SANITY_STEPS = 5
 LOG_EVERY = 50  # steps
 
@@ -134,12 +134,19 @@ def _build(network: Network, recipe: Recipe) -> nn.Module:
 
 
 def _begin_with(init: Path, module: nn.Module, network: Network, recipe: Recipe) -> None:
-    """Copy trained weights into a module, deployed where a module of the same network holds them in that form."""
+    """Copy trained weights into a module; those of the same network deployed, where that is how the module holds them.
+
+    Raises:
+        WeightsError: they do not fit.
+    """
     card, tensors = checkpoint.read_tensors(init)
-    own = (card.task, card.network) == (recipe.task, recipe.network)
-    if own and tensors.keys() != module.state_dict().keys():
-        tensors = network.deploy(checkpoint.build_network(network, card, tensors, init)).state_dict()
-    checkpoint.load_strictly(module, tensors, init)
+    if (card.task, card.network) == (recipe.task, recipe.network) and tensors.keys() != module.state_dict().keys():
+        deployed = network.deploy(checkpoint.build_network(network, card, tensors, init)).state_dict()
+        tensors = deployed if deployed.keys() == module.state_dict().keys() else tensors
+    try:
+        checkpoint.load_strictly(module, tensors, init)
+    except WeightsError as error:
+        raise WeightsError(error.what, init, f"They were built with config = {card.config}") from error
 
 
 def fit(run: Run, fabric: Fabric, model: Any, banks: tuple[Bank, Bank], stop: Callable[[], bool]) -> None:
@@ -184,7 +191,7 @@ def _update(run: Run, fabric: Fabric, model: Any, bank: Bank) -> Tensor:
     recipe, total, played = run.recipe, torch.zeros((), device=fabric.device), []
     for part in range(recipe.accumulate):
         number = (run.step * recipe.accumulate + part) * fabric.world_size + fabric.global_rank
-        batch = draw(run.network, recipe, bank, recipe.batch, recipe.crop, number, fabric.device)
+        batch = draw(run.network, recipe, bank, recipe.batch, recipe.crop, (recipe.seed, number), fabric.device)
         with fabric.no_backward_sync(model, enabled=part + 1 < recipe.accumulate):
             terms = run.network.loss(model, batch, run.progress)  # type: ignore[misc]
             shown: Any = terms.pop("output", None)
@@ -209,14 +216,15 @@ def _update(run: Run, fabric: Fabric, model: Any, bank: Bank) -> Tensor:
 
 
 def draw(
-    network: Network, recipe: Recipe, bank: Bank, batch: int, crop: int, number: int, device: torch.device
+    network: Network, recipe: Recipe, bank: Bank, batch: int, crop: int, seed: tuple[int, int], device: torch.device
 ) -> Batch:
-    """Batch `number` of a recipe: always the same one."""
-    seed = recipe.seed * 2**32 + number
-    crops = bank.draw(batch, crop, Generator().manual_seed(seed + CROP_SEED))
+    """A batch of a recipe: of the same seed always the same one."""
+    # numbers are mixed into one of 32 bits, which is all that the generator of a CPU takes
+    places, noise = (int(number) for number in np.random.SeedSequence(seed).generate_state(2))
+    crops = bank.draw(batch, crop, Generator().manual_seed(places))
     crops = {name: tensor.to(device) for name, tensor in crops.items()}
     options = network.training.model_validate(recipe.training)
-    return network.pair(crops, Generator(device).manual_seed(seed), options)  # type: ignore[misc]
+    return network.pair(crops, Generator(device).manual_seed(noise), options)  # type: ignore[misc]
 
 
 @torch.no_grad()
@@ -227,8 +235,8 @@ def validate(run: Run, fabric: Fabric, model: Any, bank: Bank) -> None:
     run.module.eval()
     scores = []
     for number in islice(range(len(bank) // 4 + 1), 16):
-        crop, seed = run.recipe.validation_crop, VALIDATION_SEED + number
-        batch = draw(run.network, run.recipe, bank, 4, crop, seed, fabric.device)
+        seed = (VALIDATION_SEED, number)
+        batch = draw(run.network, run.recipe, bank, 4, run.recipe.validation_crop, seed, fabric.device)
         scores.append(run.network.scores(model, batch).mean())
         if number == 0:
             run.show(batch["input"], run.network.predict(model, batch), batch["target"])
@@ -245,7 +253,8 @@ def _sanity_check(run: Run, fabric: Fabric, bank: Bank) -> None:
     optimizer = make_optimizer(probe, run.recipe)
     for group in optimizer.param_groups:
         group["lr"] = run.recipe.lr / 10  # the probe has no warm-up
-    batch = draw(run.network, run.recipe, bank, run.recipe.batch, run.recipe.crop, 0, fabric.device)
+    seed = (run.recipe.seed, 0)
+    batch = draw(run.network, run.recipe, bank, run.recipe.batch, run.recipe.crop, seed, fabric.device)
     before = [p.detach().clone() for p in probe.parameters()]
     losses = []
     for _ in range(SANITY_STEPS):

@@ -88,15 +88,16 @@ def test_correlations_of_a_sharp_picture_are_a_point(specks: torch.Tensor):
     assert (maps[0].flatten(1).argmax(1) == MIDDLE * 64 + MIDDLE).all()
 
 
-def test_correlation_values(generator: torch.Generator):
+@pytest.mark.parametrize("side", [64, 63])
+def test_correlation_values(generator: torch.Generator, side: int):
     """Of neighbors' differences under a window, lag by lag; compared to that at no lag."""
-    even = torch.rand(1, 1, 64, 64, generator=generator)
+    even = torch.rand(1, 1, side, side, generator=generator)
     maps = deconvolve.self_correlations(even, 32)[0]
-    window = np.outer(*(0.5 - 0.5 * np.cos(2 * np.pi * np.arange(64) / 64),) * 2)
+    window = np.outer(*(0.5 - 0.5 * np.cos(2 * np.pi * np.arange(side) / side),) * 2)
     picture = even[0, 0].double().numpy()
     padded = np.pad(picture, 1, mode="edge")
     for number, (y, x) in enumerate(((0, 1), (1, 0), (1, 1), (1, -1))):
-        steps = (padded[1 + y : 65 + y, 1 + x : 65 + x] - picture) * window
+        steps = (padded[1 + y : 1 + y + side, 1 + x : 1 + x + side] - picture) * window
         for down, across in ((0, 3), (2, -1), (-4, 0)):
             expected = (steps * np.roll(steps, (-down, -across), (0, 1))).sum() / (steps**2).sum()
             found = maps[number, 16 + down, 16 + across] / maps[number, 16, 16]
@@ -135,6 +136,13 @@ def test_even_pictures_give_no_nonsense(value: float, kernel: torch.Tensor):
     even = deconvolve.evened(torch.full((1, 3, 64, 64), value))
     assert deconvolve.self_correlations(even, 64).isfinite().all()
     assert deconvolve.quotients(even, kernel, 64).isfinite().all()
+
+
+def test_maps_of_what_tells_nothing_are_faint(kernel: torch.Tensor):
+    """Of a picture that only becomes brighter from side to side, a sky, no map looks as those of edges do."""
+    ramp = torch.linspace(0.2, 0.6, 256).expand(1, 3, 256, 256)
+    maps = deconvolve.quotients(deconvolve.evened(ramp), kernel, 64)
+    assert maps.square().mean((2, 3)).sqrt().max() < 0.5
 
 
 def test_noise_alone_is_finite(generator: torch.Generator, kernel: torch.Tensor):

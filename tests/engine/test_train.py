@@ -9,14 +9,18 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from runs import TINY, Blur, Trainer, assert_same, log, loss, losses, network, pair, state, stop_after
+from runs import CPU, TINY, Blur, Trainer, assert_same, log, loss, losses, network, pair, state, stop_after
 from torch import Generator, Tensor, nn
 
 from photonet.engine import checkpoint
+from photonet.engine.bank import build_bank
 from photonet.engine.checkpoint import Card
-from photonet.engine.data import Batch, Source
+from photonet.engine.data import Batch, Source, read_pictures
+from photonet.engine.recipe import Recipe
 from photonet.engine.run import Run
+from photonet.engine.train import draw
 from photonet.errors import InputError, UsageError, WeightsError
+from photonet.nets.dncnn import DnCNN, fold_batch_norm
 
 
 def test_files_of_a_run(trained: Trainer, tmp_path: Path):
@@ -149,24 +153,40 @@ def test_init(trained: Trainer, tmp_path: Path):
 
 
 def test_init_deployed(trained: Trainer, tmp_path: Path):
-    """Weights with batch norm begin a network without: deployed, which is the same function."""
+    """Weights with batch norm begin a network without: folded, the same function."""
+    small = {"channels": 3, "depth": 3, "width": 32}
+    net = network(build=lambda config: DnCNN(**config), deploy=fold_batch_norm, config=small)
+    weights = trained(tmp_path / "begun", net, lr=0.1) / "weights.safetensors"
+    options: dict[str, Any] = {"steps": 1, "lr": 1e-12, "optimizer": "adamw", "init": weights}
+    folded = trained(tmp_path / "run", net, config={"folded": True}, **options)
+    begun = checkpoint.build_network(net, *checkpoint.read_tensors(weights), weights)
+    module = DnCNN(**small, folded=True)
+    module.load_state_dict(state(folded)["module"])
+    noisy = torch.rand(1, 3, 16, 16)
+    torch.testing.assert_close(module(noisy), begun(noisy), rtol=1e-5, atol=1e-5)
+    with pytest.raises(WeightsError, match=r"unknown body\.3\.running_mean.*built with config = "):
+        trained(tmp_path / "deeper", net, config={"depth": 4, "folded": True}, **options)
+    with pytest.raises(
+        WeightsError, match=r"unknown body\.3\.running_mean"
+    ):  # of another network: as they are
+        trained(tmp_path / "other", net, network="other", config={"folded": True}, **options)
 
-    def build(config: dict[str, Any]) -> nn.Module:
-        return deploy(Blur()) if config.get("folded") else Blur()
 
-    def deploy(module: Blur) -> nn.Module:
-        del module.body[2]
-        return module
+@pytest.mark.parametrize("changed", ["seed", "number"])
+def test_draws_differ(sources: list[Source], tmp_path: Path, changed: str):
+    """Places and noise follow the seed of the recipe as they follow the step."""
+    bank = build_bank(sources, lambda source: read_pictures(source, network()), tmp_path / "bank")
+    recipe = Recipe(task="toy", network="blur")
 
-    begun = trained(tmp_path / "begun", network(build=build))
-    weights = begun / "weights.safetensors"
-    options: dict[str, Any] = {"steps": 1, "lr": 1e-12, "optimizer": "adamw", "config": {"folded": True}}
-    folded = trained(tmp_path / "run", network(build=build, deploy=deploy), init=weights, **options)
-    module = checkpoint.build_network(network(), *checkpoint.read_tensors(weights), weights)
-    assert isinstance(module, Blur)
-    torch.testing.assert_close(state(folded)["module"], dict(deploy(module).state_dict()))
-    with pytest.raises(WeightsError, match=r"unknown body\.2"):  # weights of another network are not deployed
-        trained(tmp_path / "other", network(build=build, deploy=deploy), init=weights, network="other", **options)
+    def drawn(*seed: int) -> Batch:
+        return draw(network(), recipe, bank, 4, 8, (seed[0], seed[1]), CPU.device)
+
+    first, same = drawn(0, 1), drawn(0, 1)
+    other = drawn(1, 1) if changed == "seed" else drawn(0, 2)
+    assert_same(first, same)
+    assert not torch.equal(first["target"], other["target"])
+    noise = (batch["input"] - batch["target"] for batch in (first, other))
+    assert not torch.allclose(*noise)
 
 
 def test_gradients_that_are_not_finite_are_left_out(trained: Trainer, tmp_path: Path):
