@@ -166,9 +166,7 @@ def test_init_deployed(trained: Trainer, tmp_path: Path):
     torch.testing.assert_close(module(noisy), begun(noisy), rtol=1e-5, atol=1e-5)
     with pytest.raises(WeightsError, match=r"unknown body\.3\.running_mean.*built with config = "):
         trained(tmp_path / "deeper", net, config={"depth": 4, "folded": True}, **options)
-    with pytest.raises(
-        WeightsError, match=r"unknown body\.3\.running_mean"
-    ):  # of another network: as they are
+    with pytest.raises(WeightsError, match=r"unknown body\.3\.running_mean"):  # of another network: as they are
         trained(tmp_path / "other", net, network="other", config={"folded": True}, **options)
 
 
