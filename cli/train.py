@@ -123,7 +123,7 @@ def _recipe(
         return make_recipe(with_changes(kept.recipe, changes), folder)
     shipped = checkpoint.recipe_of(f"{task}-{network}")
     # what the shipped weights were trained on says nothing of the user's pictures
-    foreign = ("licence", "sources", "validation")
+    foreign = ("licence", "sources", "validation", "seed")
     fields = {key: value for key, value in shipped.items() if key not in foreign}
     return make_recipe(with_changes({**fields, "task": task, "network": network}, changes), "--set")
 

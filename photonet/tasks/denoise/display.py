@@ -254,7 +254,7 @@ def adopt_dncnn(tensors: Mapping[str, Tensor], channels: int) -> tuple[dict[str,
 
 
 def dncnn(channels: int, depth: int, summary: str) -> Network:
-    """A published DnCNN; batch norm is folded when it is loaded."""
+    """A published DnCNN; where weights have batch norm, it is folded when they are loaded."""
     return Network(
         summary=summary,
         build=lambda config: DnCNN(**config),
