@@ -56,9 +56,9 @@ ON_TEST_SETS: list[tuple[str, str, int, dict[str, Any], dict[str, float]]] = [
         EVERY,
         {"raw": True, "told": True},
         {
-            "low ISO, shot 0.0003, told": 38.97,
-            "middle ISO, shot 0.0015, told": 34.07,
-            "high ISO, shot 0.008, told": 29.26,
+            "low ISO, shot 0.0003, told": 39.07,
+            "middle ISO, shot 0.0015, told": 34.2,
+            "high ISO, shot 0.008, told": 29.42,
         },
     ),
     (
@@ -94,7 +94,7 @@ ON_TEST_SETS: list[tuple[str, str, int, dict[str, Any], dict[str, float]]] = [
 
 # weights, trial options, floors by trial, on the clean samples
 ON_CLEAN: list[tuple[str, dict[str, Any], dict[str, float]]] = [
-    ("denoise-raw-unet", {"raw": True, "told": True}, {"middle ISO, shot 0.0015, told": 35.09}),
+    ("denoise-raw-unet", {"raw": True, "told": True}, {"middle ISO, shot 0.0015, told": 35.22}),
     ("burst-fusion", {"gain": "8"}, {"gain 8, 8 frames": 29.4}),
     ("burst-raw-fusion", {"raw": True}, {"middle ISO, shot 0.0015, 8 frames": 37.6}),
     ("burst-kpn-small-color", {"gain": "4"}, {"gain 4, 8 frames": 31.22}),
@@ -104,7 +104,7 @@ ON_CLEAN: list[tuple[str, dict[str, Any], dict[str, float]]] = [
     ("isp-squeezed", {"quality": "90"}, {"quality 90, on the way": 40.82, "quality 90": 45.62}),
 ]
 KERNELS = 0.13  # squared error of the blur kernels that are found, over the squares of the true ones
-REAL_RAW = 11.8  # decibels that a real RAW file with more noise gains
+REAL_RAW = 12.2  # decibels that a real RAW file with more noise gains
 
 
 @cache
