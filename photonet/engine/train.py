@@ -86,10 +86,10 @@ def train(
     fabric.launch()
     torch.manual_seed(recipe.seed)
     module = _build(network, recipe)
-    folder.mkdir(parents=True, exist_ok=True)
-    banks = _banks(fabric, network, sources, folder, report)
     if init is not None:
         _begin_with(init, module, network, recipe)
+    folder.mkdir(parents=True, exist_ok=True)
+    banks = _banks(fabric, network, sources, folder, report)
     model, optimizer = fabric.setup(module, make_optimizer(module, recipe))
     player = network.player(network.training.model_validate(recipe.training))
     run = Run(
@@ -146,7 +146,8 @@ def _begin_with(init: Path, module: nn.Module, network: Network, recipe: Recipe)
     try:
         checkpoint.load_strictly(module, tensors, init)
     except WeightsError as error:
-        raise WeightsError(error.what, init, f"They were built with config = {card.config}") from error
+        made = f"weights of {card.task} {card.network}, built with {card.config or 'its own config'}"
+        raise WeightsError(f"{made}: {error.what}", init) from error
 
 
 def fit(run: Run, fabric: Fabric, model: Any, banks: tuple[Bank, Bank], stop: Callable[[], bool]) -> None:
