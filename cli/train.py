@@ -40,7 +40,10 @@ def command(name: str) -> Callable[..., None]:
             typer.Option(help="A field of the recipe, as in lr=1e-3 or training.gray=0; several times."),
         ] = None,
         net: flags.NET = None,
-        minutes: Annotated[float, typer.Option(help="Time to spend, earlier sessions included; decoding the pictures comes on top. 0: the recipe's steps.", min=0)] = 0,
+        minutes: Annotated[
+            float,
+            typer.Option(help="Time to spend, that of earlier sessions too; 0 for the recipe's number of steps.", min=0),
+        ] = 0,
         resume: Annotated[bool, typer.Option("--resume", help="Go on where the run in the folder stopped.")] = False,
         init: Annotated[str | None, typer.Option(help="Weights to begin with: a name or a file.")] = None,
         devices: Annotated[int, typer.Option(help="Processes or GPUs on each machine.", min=1)] = 1,
