@@ -42,7 +42,7 @@ def command(name: str) -> Callable[..., None]:
         net: flags.NET = None,
         minutes: Annotated[
             float,
-            typer.Option(help="Time to spend, that of earlier sessions too; 0 for the recipe's number of steps.", min=0),
+            typer.Option(help="Time to spend, earlier sessions included; 0 for the recipe's number of steps.", min=0),
         ] = 0,
         resume: Annotated[bool, typer.Option("--resume", help="Go on where the run in the folder stopped.")] = False,
         init: Annotated[str | None, typer.Option(help="Weights to begin with: a name or a file.")] = None,
