@@ -181,9 +181,11 @@ def _by_lag(spectra: Tensor, size: tuple[int, int], lags: int) -> Tensor:
     """
     rows, columns = (_waves(side, lags, spectra) for side in size)
     count = spectra.shape[-1]
-    weights = spectra.real.new_full((count, 1), 2.0)  # a frequency of half a spectrum stands for two
-    weights[:: count - 1 if size[1] % 2 == 0 else count] = 1
-    near = (rows @ spectra @ (columns.T[:count] * weights)).real / (size[0] * size[1])
+    stands_for = spectra.real.new_full((count, 1), 2.0)  # itself and its conjugate, of which half a spectrum has one
+    stands_for[0] = 1
+    if size[1] % 2 == 0:
+        stands_for[-1] = 1
+    near = (rows @ spectra @ (columns.T[:count] * stands_for)).real / (size[0] * size[1])
     return near / (near.square().mean((2, 3), keepdim=True).sqrt() + 1e-6)
 
 
