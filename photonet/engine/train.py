@@ -111,6 +111,8 @@ def train(
     )
     if resume:
         run.restore()
+        if run.step >= run.steps:
+            report({"finished": f"after {run.step} steps; more with a larger --minutes, or --set steps=N"})
     else:
         _sanity_check(run, fabric, banks[0])
     run.keep_recipe()

@@ -99,6 +99,15 @@ def test_resume_finds_the_pictures_again(photonet: Command, photos: Path, tmp_pa
     assert torch.load(run / "resume.pt", weights_only=True)["step"] == 4
 
 
+def test_resumed_when_nothing_is_left(photonet: Command, photos: Path, tmp_path: Path):
+    command = ["train", "denoise", "--photos", photos, "-o", tmp_path / "run", *sets(steps=2)]
+    assert "finished" not in photonet(*command).err
+    done = photonet("train", "denoise", "-o", tmp_path / "run", "--resume")
+    assert done.code == 0, done.err
+    assert "finished after 2 steps" in done.err
+    assert "--minutes" in done.err
+
+
 def test_quiet(photonet: Command, photos: Path, tmp_path: Path):
     done = photonet("train", "denoise", "--photos", photos, "-o", tmp_path / "run", "--quiet", *sets(steps=1))
     assert (done.code, done.stdout, done.err) == (0, b"", "")
