@@ -42,7 +42,10 @@ def command(name: str) -> Callable[..., None]:
         net: flags.NET = None,
         minutes: Annotated[
             float,
-            typer.Option(help="Time to spend, earlier sessions included; 0 for the recipe's number of steps.", min=0),
+            typer.Option(
+                help="Time to spend, earlier sessions included, instead of the recipe's steps; --resume keeps it.",
+                min=0,
+            ),
         ] = 0,
         resume: Annotated[bool, typer.Option("--resume", help="Go on where the run in the folder stopped.")] = False,
         init: Annotated[str | None, typer.Option(help="Weights to begin with: a name or a file.")] = None,
@@ -125,7 +128,8 @@ def _recipe(
     if kept is not None:
         return make_recipe(with_changes(kept.recipe, changes), folder)
     shipped = checkpoint.recipe_of(f"{task}-{network}")
-    # what the shipped weights were trained on says nothing of the user's pictures
+    # what the shipped weights were trained on says nothing of the user's pictures, and their seed only kept the last of
+    # their trainings apart from those before it
     foreign = ("licence", "sources", "validation", "seed")
     fields = {key: value for key, value in shipped.items() if key not in foreign}
     return make_recipe(with_changes({**fields, "task": task, "network": network}, changes), "--set")

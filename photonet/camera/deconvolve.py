@@ -19,6 +19,7 @@ QUOTIENT_NOISE = (0.01, 0.1)  # power of the noise over that of the picture
 EDGES = (1.5, 4.0)  # RMS of the gradients that count as edges
 QUOTIENT_FLOOR = 0.02  # of the mean power of edges
 LEAST_POWER = 1e-6  # of a spectrum: an even picture has none
+LEAST_RMS = 1e-6  # of what is brought to mean square 1
 DIRECTIONS = ((0, 1), (1, 0), (1, 1), (1, -1))
 CORRELATIONS_COUNT = 4 * len(DIRECTIONS)
 QUOTIENTS_COUNT = len(QUOTIENT_NOISE) * len(EDGES)
@@ -103,7 +104,7 @@ def self_correlations(even: Tensor, lags: int) -> Tensor:
         lags: even number of them along each side.
 
     Returns:
-        B CORRELATIONS_COUNT lags lags, of mean square 1; lag 0 is at lags / 2.
+        B CORRELATIONS_COUNT lags lags, of mean square 1, less where there is next to nothing; lag 0 is at lags / 2.
 
     Source: Goldstein and Fattal, "Blur-Kernel Estimation from Spectral Irregularities", ECCV 2012, for the first order.
     """
@@ -129,7 +130,7 @@ def quotients(even: Tensor, kernels: Tensor, lags: int) -> Tensor:
         lags: even number of them along each side.
 
     Returns:
-        B QUOTIENTS_COUNT lags lags, of mean square 1; lag 0 is at lags / 2.
+        B QUOTIENTS_COUNT lags lags, of mean square 1, less where there is next to nothing; lag 0 is at lags / 2.
 
     Source: Cho and Lee, "Fast Motion Deblurring", SIGGRAPH Asia 2009, equation 7, with edges that are chosen softly.
     """
@@ -141,10 +142,10 @@ def quotients(even: Tensor, kernels: Tensor, lags: int) -> Tensor:
     for noise in QUOTIENT_NOISE:
         steps = _differences(torch.fft.irfft2(faded * gains(through, noise), s=size))
         steps = steps / ((steps.square() * shape).mean((1, 2, 3), keepdim=True) + LEAST_STEP**2).sqrt()
-        power = steps.square().sum(1, keepdim=True).square()
+        fourth_power = steps.square().sum(1, keepdim=True).square()
         steps = steps.clamp(-LARGEST_STEP, LARGEST_STEP)
         for edge in EDGES:
-            spectrum = torch.fft.rfft2(steps * (shape * power / (power + edge**4)))
+            spectrum = torch.fft.rfft2(steps * (shape * fourth_power / (fourth_power + edge**4)))
             total = _power(spectrum).sum(1)
             floor = QUOTIENT_FLOOR * total.mean((1, 2), keepdim=True)
             found.append((spectrum.conj() * recorded).sum(1) / (total + floor + LEAST_POWER))
@@ -178,15 +179,23 @@ def _by_lag(spectra: Tensor, size: tuple[int, int], lags: int) -> Tensor:
     """Spectra as functions of the lag, the nearest ones only, of mean square 1; nearly nothing stays nearly nothing.
 
     Of so few, products with the rows and columns of the inverse transform are faster than the whole of it.
+
+    Args:
+        spectra: B C H W/2+1, each half a spectrum of a real plane.
+        size: H W of that plane.
+        lags: even number of them along each side.
+
+    Returns:
+        B C lags lags; lag 0 is at lags / 2.
     """
     rows, columns = (_waves(side, lags, spectra) for side in size)
     count = spectra.shape[-1]
-    stands_for = spectra.real.new_full((count, 1), 2.0)  # itself and its conjugate, of which half a spectrum has one
-    stands_for[0] = 1
+    multiplicity = spectra.real.new_full((count, 1), 2.0)  # itself and its conjugate, of which half a spectrum has one
+    multiplicity[0] = 1
     if size[1] % 2 == 0:
-        stands_for[-1] = 1
-    near = (rows @ spectra @ (columns.T[:count] * stands_for)).real / (size[0] * size[1])
-    return near / (near.square().mean((2, 3), keepdim=True).sqrt() + 1e-6)
+        multiplicity[-1] = 1
+    near = (rows @ spectra @ (columns.T[:count] * multiplicity)).real / (size[0] * size[1])
+    return near / (near.square().mean((2, 3), keepdim=True).sqrt() + LEAST_RMS)
 
 
 def _waves(side: int, lags: int, like: Tensor) -> Tensor:

@@ -15,6 +15,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as to_safetensors
 from torch import Tensor, nn
 
+from photonet.engine.recipe import Recipe
 from photonet.engine.task import Network, Task
 from photonet.errors import UsageError, WeightsError
 from photonet.io import write_atomic
@@ -193,6 +194,33 @@ def load_strictly(module: nn.Module, tensors: Mapping[str, Tensor], where: objec
     if problems:
         raise WeightsError("does not fit the network: " + ", ".join(sorted(problems)), where)
     module.load_state_dict(dict(tensors))
+
+
+def begin_with(path: Path, module: nn.Module, network: Network, recipe: Recipe) -> None:
+    """Copy trained weights into a network that is to be trained on.
+
+    Args:
+        path: of the weights; those of the same network are deployed first where they fit in that form only.
+        module: built by `network` as the recipe says.
+
+    Raises:
+        WeightsError: they cannot be read, cannot be built as their card says, or do not fit the module.
+    """
+    card, tensors = read_tensors(path)
+    if (card.task, card.network) == (recipe.task, recipe.network) and tensors.keys() != module.state_dict().keys():
+        deployed = network.deploy(build_network(network, card, tensors, path)).state_dict()
+        tensors = deployed if deployed.keys() == module.state_dict().keys() else tensors
+    try:
+        load_strictly(module, tensors, path)
+    except WeightsError as error:
+        built, wanted = (_in_words(config) for config in (card.config, {**network.config, **recipe.config}))
+        what = f"weights of {card.task} {card.network} ({built}) for {recipe.task} {recipe.network} ({wanted})"
+        fix = "begin with weights of this network, or build it like them with --set config.NAME=VALUE"
+        raise WeightsError(f"{what}: {error.what}", path, fix) from error
+
+
+def _in_words(config: Mapping[str, Any]) -> str:
+    return ", ".join(f"{name} = {json.dumps(value)}" for name, value in config.items()) or "no options"
 
 
 def shipped() -> list[Path]:

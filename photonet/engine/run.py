@@ -84,9 +84,8 @@ class Run:
         return self.step > self.steps * (1 - self.recipe.decay)
 
     def fitting_steps(self) -> int:
-        """Steps that fit into the minutes, at the speed so far; the learning rate thus follows the clock."""
-        share = self.seconds / (self.minutes * 60)
-        return self.step if share >= 1 else max(int(self.step / share), self.step + 1)
+        """Whole steps that fit into the minutes, at the speed so far; the learning rate thus follows the clock."""
+        return max(self.step, int(self.step * self.minutes * 60 / self.seconds))
 
     def log(self, **line: Any) -> None:
         """Append a line to the log and report it; TensorBoard gets the numbers where it is installed."""

@@ -30,7 +30,7 @@ from photonet.engine.player import Opponent
 from photonet.engine.recipe import Recipe
 from photonet.engine.run import BEFORE_DECAY, STATE, WEIGHTS, Report, Run
 from photonet.engine.task import Network
-from photonet.errors import UsageError, WeightsError
+from photonet.errors import UsageError
 
 VALIDATION_SEED = 2**30  # of every training; those of recipes are smaller
 SANITY_STEPS = 5
@@ -87,7 +87,7 @@ def train(
     torch.manual_seed(recipe.seed)
     module = _build(network, recipe)
     if init is not None:
-        _begin_with(init, module, network, recipe)
+        checkpoint.begin_with(init, module, network, recipe)
     folder.mkdir(parents=True, exist_ok=True)
     banks = _banks(fabric, network, sources, folder, report)
     model, optimizer = fabric.setup(module, make_optimizer(module, recipe))
@@ -111,8 +111,9 @@ def train(
     )
     if resume:
         run.restore()
-        if run.step >= run.steps:
-            report({"finished": f"after {run.step} steps; more with a larger --minutes, or --set steps=N"})
+        if run.first and run.step >= run.steps:
+            more = "a larger --minutes" if minutes else "--set steps=N"
+            report({"finished": f"after {run.step} steps; more with {more}"})
     else:
         _sanity_check(run, fabric, banks[0])
     run.keep_recipe()
@@ -133,23 +134,6 @@ def _build(network: Network, recipe: Recipe) -> nn.Module:
         return network.build({**network.config, **recipe.config}).to(memory_format=torch.channels_last)
     except (TypeError, ValueError) as error:
         raise UsageError(f"the network cannot be built ({error})", "config", "mend the recipe") from error
-
-
-def _begin_with(init: Path, module: nn.Module, network: Network, recipe: Recipe) -> None:
-    """Copy trained weights into a module; those of the same network deployed, where that is how the module holds them.
-
-    Raises:
-        WeightsError: they do not fit.
-    """
-    card, tensors = checkpoint.read_tensors(init)
-    if (card.task, card.network) == (recipe.task, recipe.network) and tensors.keys() != module.state_dict().keys():
-        deployed = network.deploy(checkpoint.build_network(network, card, tensors, init)).state_dict()
-        tensors = deployed if deployed.keys() == module.state_dict().keys() else tensors
-    try:
-        checkpoint.load_strictly(module, tensors, init)
-    except WeightsError as error:
-        made = f"weights of {card.task} {card.network}, built with {card.config or 'its own config'}"
-        raise WeightsError(f"{made}: {error.what}", init) from error
 
 
 def fit(run: Run, fabric: Fabric, model: Any, banks: tuple[Bank, Bank], stop: Callable[[], bool]) -> None:
@@ -194,7 +178,7 @@ def _update(run: Run, fabric: Fabric, model: Any, bank: Bank) -> Tensor:
     recipe, total, played = run.recipe, torch.zeros((), device=fabric.device), []
     for part in range(recipe.accumulate):
         number = (run.step * recipe.accumulate + part) * fabric.world_size + fabric.global_rank
-        batch = draw(run.network, recipe, bank, recipe.batch, recipe.crop, (recipe.seed, number), fabric.device)
+        batch = draw(run.network, recipe, bank, recipe.batch, recipe.crop, recipe.seed, number, fabric.device)
         with fabric.no_backward_sync(model, enabled=part + 1 < recipe.accumulate):
             terms = run.network.loss(model, batch, run.progress)  # type: ignore[misc]
             shown: Any = terms.pop("output", None)
@@ -219,11 +203,28 @@ def _update(run: Run, fabric: Fabric, model: Any, bank: Bank) -> Tensor:
 
 
 def draw(
-    network: Network, recipe: Recipe, bank: Bank, batch: int, crop: int, seed: tuple[int, int], device: torch.device
+    network: Network,
+    recipe: Recipe,
+    bank: Bank,
+    batch: int,
+    crop: int,
+    seed: int,
+    number: int,
+    device: torch.device,
 ) -> Batch:
-    """A batch of a recipe: of the same seed always the same one."""
-    # numbers are mixed into one of 32 bits, which is all that the generator of a CPU takes
-    places, noise = (int(number) for number in np.random.SeedSequence(seed).generate_state(2))
+    """Draw crops and make training pairs of them; the same seed and number always give the same ones.
+
+    Args:
+        batch: number of crops.
+        crop: their side in pixels.
+        seed, number: of the training, and of the batch in it; at least 0.
+        device: that the pairs are made on.
+
+    Returns:
+        What the network's `pair` makes of the crops: `input` and `target`, B C crop crop or as it says, and its maps.
+    """
+    # the generator of a CPU takes no more than 32 bits: both numbers are mixed into each of these
+    places, noise = (int(state) for state in np.random.SeedSequence((seed, number)).generate_state(2))
     crops = bank.draw(batch, crop, Generator().manual_seed(places))
     crops = {name: tensor.to(device) for name, tensor in crops.items()}
     options = network.training.model_validate(recipe.training)
@@ -238,8 +239,8 @@ def validate(run: Run, fabric: Fabric, model: Any, bank: Bank) -> None:
     run.module.eval()
     scores = []
     for number in islice(range(len(bank) // 4 + 1), 16):
-        seed = (VALIDATION_SEED, number)
-        batch = draw(run.network, run.recipe, bank, 4, run.recipe.validation_crop, seed, fabric.device)
+        crop = run.recipe.validation_crop
+        batch = draw(run.network, run.recipe, bank, 4, crop, VALIDATION_SEED, number, fabric.device)
         scores.append(run.network.scores(model, batch).mean())
         if number == 0:
             run.show(batch["input"], run.network.predict(model, batch), batch["target"])
@@ -256,8 +257,8 @@ def _sanity_check(run: Run, fabric: Fabric, bank: Bank) -> None:
     optimizer = make_optimizer(probe, run.recipe)
     for group in optimizer.param_groups:
         group["lr"] = run.recipe.lr / 10  # the probe has no warm-up
-    seed = (run.recipe.seed, 0)
-    batch = draw(run.network, run.recipe, bank, run.recipe.batch, run.recipe.crop, seed, fabric.device)
+    recipe = run.recipe
+    batch = draw(run.network, recipe, bank, recipe.batch, recipe.crop, recipe.seed, 0, fabric.device)
     before = [p.detach().clone() for p in probe.parameters()]
     losses = []
     for _ in range(SANITY_STEPS):

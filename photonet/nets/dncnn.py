@@ -19,8 +19,8 @@ class DnCNN(nn.Module):
         channels: of the picture: 1 gray, 3 color.
         depth: number of convolutions: 17 for gray at one noise level, 20 for blind color.
         width: features of the hidden layers.
-        folded: built without batch norm, for weights in which it was folded into the convolutions, as they are run and
-            trained on.
+        folded: built without batch norm, for weights in which it was folded into the convolutions: the form in which
+            they are run, and in which trainings go on.
     """
 
     def __init__(self, channels: int = 3, depth: int = 20, width: int = 64, folded: bool = False) -> None:

@@ -99,13 +99,27 @@ def test_resume_finds_the_pictures_again(photonet: Command, photos: Path, tmp_pa
     assert torch.load(run / "resume.pt", weights_only=True)["step"] == 4
 
 
-def test_resumed_when_nothing_is_left(photonet: Command, photos: Path, tmp_path: Path):
-    command = ["train", "denoise", "--photos", photos, "-o", tmp_path / "run", *sets(steps=2)]
-    assert "finished" not in photonet(*command).err
+@pytest.mark.parametrize(("budget", "more"), [("steps", "--set steps=N"), ("minutes", "a larger --minutes")])
+def test_resumed_when_nothing_is_left(photonet: Command, photos: Path, tmp_path: Path, budget: str, more: str):
+    size = sets(steps=2) if budget == "steps" else [*sets(steps=1000), "--minutes", 0.01]
+    done = photonet("train", "denoise", "--photos", photos, "-o", tmp_path / "run", *size)
+    assert (done.code, "finished" in done.err) == (0, False), done.err
+    state = torch.load(tmp_path / "run" / "resume.pt", weights_only=True)
+    steps = state["step"]
+    # the minutes are used up but for less than a step
+    torch.save({**state, "seconds": 0.6 * (1 - 0.5 / steps)}, tmp_path / "run" / "resume.pt")
     done = photonet("train", "denoise", "-o", tmp_path / "run", "--resume")
     assert done.code == 0, done.err
-    assert "finished after 2 steps" in done.err
-    assert "--minutes" in done.err
+    assert f"finished after {steps} steps; more with {more}" in done.err
+    assert torch.load(tmp_path / "run" / "resume.pt", weights_only=True)["step"] == steps
+
+
+def test_seed_of_shipped_weights_is_not_taken_over(photonet: Command, photos: Path, tmp_path: Path):
+    assert checkpoint.recipe_of("denoise-dncnn-color")["seed"] > 0
+    small = sets(network="dncnn-color", steps=1, config={"depth": 2, "width": 4}, training={})
+    done = photonet("train", "denoise", "--photos", photos, "-o", tmp_path / "run", "--net", "dncnn-color", *small)
+    assert done.code == 0, done.err
+    assert checkpoint.read_card(tmp_path / "run" / "weights.safetensors").recipe["seed"] == 0
 
 
 def test_quiet(photonet: Command, photos: Path, tmp_path: Path):

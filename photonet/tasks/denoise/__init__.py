@@ -43,8 +43,8 @@ TASK = Task(
     options=DenoiseOptions,
     networks={
         "unet": display.UNET,
-        "dncnn-color": display.dncnn(3, 20, "DnCNN as published, blind, color"),
-        "dncnn-gray": display.dncnn(1, 17, "DnCNN as published, one noise level (25), gray"),
+        "dncnn-color": display.dncnn(3, 20, "DnCNN, blind, color"),
+        "dncnn-gray": display.dncnn(1, 17, "DnCNN, one noise level (25), gray"),
         "raw-unet": raw_networks.RAW_UNET,
         "raw-brooks": raw_networks.RAW_BROOKS,
         "noise-level": display.NOISE_LEVEL,
