@@ -1,4 +1,4 @@
-"""Display pictures: DnCNN as published, and a faster U-Net that is told the noise level."""
+"""Display pictures: DnCNN, and a faster U-Net that is told the noise level."""
 
 from collections.abc import Mapping, Sequence
 from fractions import Fraction
