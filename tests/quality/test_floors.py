@@ -85,7 +85,7 @@ ON_TEST_SETS: list[tuple[str, str, int, dict[str, Any], dict[str, float]]] = [
         "CBSD68",
         17,
         {"extent": "5,12,25"},
-        {"shake 5 px": 30.77, "shake 12 px": 26.44, "shake 25 px": 22.53},
+        {"shake 5 px": 31.96, "shake 12 px": 27.18, "shake 25 px": 23.1},
     ),
     ("denoise-dncnn-color", "CBSD68", EVERY, {"sigma": "25"}, {"sigma 25": 31.69}),
     ("denoise-dncnn-gray", "Set12", 1, {"sigma": "25"}, {"sigma 25": 30.25}),
@@ -99,11 +99,11 @@ ON_CLEAN: list[tuple[str, dict[str, Any], dict[str, float]]] = [
     ("burst-raw-fusion", {"raw": True}, {"middle ISO, shot 0.0015, 8 frames": 37.6}),
     ("burst-kpn-small-color", {"gain": "4"}, {"gain 4, 8 frames": 31.22}),
     ("burst-kpn-small-gray", {"gain": "4", "gray": True}, {"gain 4, gray, 8 frames": 31.58}),
-    ("deblur-unet", {"extent": "12"}, {"shake 12 px": 26.51}),
+    ("deblur-unet", {"extent": "12"}, {"shake 12 px": 26.72}),
     ("deblur-multiscale-small", {"extent": "12"}, {"shake 12 px": 24.46}),
     ("isp-squeezed", {"quality": "90"}, {"quality 90, on the way": 40.82, "quality 90": 45.62}),
 ]
-KERNELS = 0.13  # squared error of the blur kernels that are found, over the squares of the true ones
+KERNELS = 0.11  # squared error of the blur kernels that are found, over the squares of the true ones
 REAL_RAW = 12.2  # decibels that a real RAW file with more noise gains
 
 
