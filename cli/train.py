@@ -63,6 +63,10 @@ def command(name: str) -> Callable[..., None]:
         kept = read_kept(folder) if resume and (folder / RECIPE).exists() else None
         chosen = _recipe(name, wanted, _changes(set or []), recipe, kept, folder)
         if kept is not None:
+            if net and net != chosen.network:
+                raise UsageError(
+                    f"this run trains {chosen.network}", folder, "leave --net out, or choose another folder"
+                )
             minutes = minutes or kept.minutes
             photos, pairs = _folders(photos, pairs, kept.folders)
         if chosen.network not in task.networks:

@@ -115,7 +115,7 @@ def build_bank(
                         offset += file.write(bytes(-offset % 8))  # keeps every array aligned
                     index.append({"source": source.name, "arrays": arrays})
             except InputError as error:
-                problems.append(str(error))
+                problems.append(str(error).removesuffix("."))
                 continue
             progress(done + 1)
     if problems:

@@ -213,10 +213,14 @@ def begin_with(path: Path, module: nn.Module, network: Network, recipe: Recipe) 
     try:
         load_strictly(module, tensors, path)
     except WeightsError as error:
+        what = f"weights of {card.task} {card.network} do not fit {recipe.task} {recipe.network}"
+        if (card.task, card.network) != (recipe.task, recipe.network):
+            raise WeightsError(
+                what, path, "begin with weights of that network, or train this one with --net"
+            ) from error
         built, wanted = (_in_words(config) for config in (card.config, {**network.config, **recipe.config}))
-        what = f"weights of {card.task} {card.network} ({built}) for {recipe.task} {recipe.network} ({wanted})"
-        fix = "begin with weights of this network, or build it like them with --set config.NAME=VALUE"
-        raise WeightsError(f"{what}: {error.what}", path, fix) from error
+        fix = "build the network like them with --set config.NAME=VALUE, or begin with others"
+        raise WeightsError(f"{what}, built with {wanted}, they with {built}: {error.what}", path, fix) from error
 
 
 def _in_words(config: Mapping[str, Any]) -> str:

@@ -14,16 +14,16 @@ from math import lcm
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from lightning_fabric import Fabric
-from torch import Generator, Tensor, nn
+from torch import Tensor, nn
 
 from photonet.engine import checkpoint
 from photonet.engine.bank import Bank, build_bank
 from photonet.engine.checkpoint import Data
-from photonet.engine.data import Batch, Example, Source, fingerprint, read_as
+from photonet.engine.data import Example, Source, fingerprint, read_as
 from photonet.engine.device import Device
+from photonet.engine.draw import draw
 from photonet.engine.optim import Ema, Muon, gradient_norm
 from photonet.engine.pace import Pace
 from photonet.engine.player import Opponent
@@ -69,13 +69,16 @@ def train(
         The best weights; None in all processes but the first.
 
     Raises:
-        UsageError: the folder holds another run, there is nothing to resume, or the configuration cannot be built.
+        UsageError: the folder is a file or holds another run, there is nothing to resume, or the configuration cannot
+            be built.
         WeightsError: the state to resume from, or the weights to begin with, are damaged or do not fit.
     """
     if network.pair is None or network.loss is None:
         raise UsageError(f"{recipe.task} {recipe.network} cannot be trained")
     if not network.pairs and any(len(source.files) > 1 for part in sources for source in part):
         raise UsageError(f"{recipe.network} makes its pairs from clean photos only", "--pairs", "give --photos DIR")
+    if folder.exists() and not folder.is_dir():
+        raise UsageError("this is a file, and should be a folder", folder, "choose another place with -o")
     used = (folder / STATE).exists()
     if used and not resume:
         raise UsageError("holds a training already", folder, "go on with --resume, or name another folder with -o")
@@ -200,35 +203,6 @@ def _update(run: Run, fabric: Fabric, model: Any, bank: Bank) -> Tensor:
         run.skipped += 1
     run.optimizer.zero_grad(set_to_none=True)
     return total
-
-
-def draw(
-    network: Network,
-    recipe: Recipe,
-    bank: Bank,
-    batch: int,
-    crop: int,
-    seed: int,
-    number: int,
-    device: torch.device,
-) -> Batch:
-    """Draw crops and make training pairs of them; the same seed and number always give the same ones.
-
-    Args:
-        batch: number of crops.
-        crop: their side in pixels.
-        seed, number: of the training, and of the batch in it; at least 0.
-        device: that the pairs are made on.
-
-    Returns:
-        What the network's `pair` makes of the crops: `input` and `target`, B C crop crop or as it says, and its maps.
-    """
-    # the generator of a CPU takes no more than 32 bits: both numbers are mixed into each of these
-    places, noise = (int(state) for state in np.random.SeedSequence((seed, number)).generate_state(2))
-    crops = bank.draw(batch, crop, Generator().manual_seed(places))
-    crops = {name: tensor.to(device) for name, tensor in crops.items()}
-    options = network.training.model_validate(recipe.training)
-    return network.pair(crops, Generator(device).manual_seed(noise), options)  # type: ignore[misc]
 
 
 @torch.no_grad()

@@ -138,6 +138,20 @@ def test_folder_in_use(photonet: Command, photos: Path, tmp_path: Path):
     assert (tmp_path / "run" / "resume.pt").read_bytes() == before
 
 
+def test_resumed_as_another_network(photonet: Command, photos: Path, tmp_path: Path):
+    command = ["train", "denoise", "-o", tmp_path / "run"]
+    assert photonet(*command, "--photos", photos, *sets(steps=1)).code == 0
+    done = photonet(*command, "--resume", "--net", "dncnn-color")
+    assert (done.code, "trains unet" in done.err) == (2, True), done.err
+
+
+def test_output_is_a_file(photonet: Command, photos: Path, tmp_path: Path):
+    (tmp_path / "run").write_bytes(b"mine")
+    done = photonet("train", "denoise", "--photos", photos, "-o", tmp_path / "run", *sets(steps=1))
+    assert (done.code, "should be a folder" in done.err) == (2, True), done.err
+    assert (tmp_path / "run").read_bytes() == b"mine"
+
+
 def test_nothing_to_resume(photonet: Command, photos: Path, tmp_path: Path):
     done = photonet("train", "denoise", "--photos", photos, "-o", tmp_path / "run", "--resume", *sets())
     assert done.code == 2
