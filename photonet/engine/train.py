@@ -31,6 +31,7 @@ from photonet.engine.recipe import Recipe
 from photonet.engine.run import BEFORE_DECAY, STATE, WEIGHTS, Report, Run
 from photonet.engine.task import Network
 from photonet.errors import UsageError
+from photonet.io import check_folder, make_folder
 
 VALIDATION_SEED = 2**30  # of every training; those of recipes are smaller
 SANITY_STEPS = 5
@@ -69,16 +70,15 @@ def train(
         The best weights; None in all processes but the first.
 
     Raises:
-        UsageError: the folder is a file or holds another run, there is nothing to resume, or the configuration cannot
-            be built.
+        UsageError: the folder holds another run, there is nothing to resume, or the configuration cannot be built.
+        OutputError: there is no such folder, and none can be made.
         WeightsError: the state to resume from, or the weights to begin with, are damaged or do not fit.
     """
     if network.pair is None or network.loss is None:
         raise UsageError(f"{recipe.task} {recipe.network} cannot be trained")
     if not network.pairs and any(len(source.files) > 1 for part in sources for source in part):
         raise UsageError(f"{recipe.network} makes its pairs from clean photos only", "--pairs", "give --photos DIR")
-    if folder.exists() and not folder.is_dir():
-        raise UsageError("this is a file, and should be a folder", folder, "choose another place with -o")
+    check_folder(folder)
     used = (folder / STATE).exists()
     if used and not resume:
         raise UsageError("holds a training already", folder, "go on with --resume, or name another folder with -o")
@@ -91,7 +91,7 @@ def train(
     module = _build(network, recipe)
     if init is not None:
         checkpoint.begin_with(init, module, network, recipe)
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     banks = _banks(fabric, network, sources, folder, report)
     model, optimizer = fabric.setup(module, make_optimizer(module, recipe))
     player = network.player(network.training.model_validate(recipe.training))
@@ -227,11 +227,10 @@ def validate(run: Run, fabric: Fabric, model: Any, bank: Bank) -> None:
 
 def _sanity_check(run: Run, fabric: Fabric, bank: Bank) -> None:
     """Overfit one batch for a few steps on a copy, and log what that says about loss and learning rate."""
-    probe = copy.deepcopy(run.module)
-    optimizer = make_optimizer(probe, run.recipe)
+    recipe, probe = run.recipe, copy.deepcopy(run.module)
+    optimizer = make_optimizer(probe, recipe)
     for group in optimizer.param_groups:
-        group["lr"] = run.recipe.lr / 10  # the probe has no warm-up
-    recipe = run.recipe
+        group["lr"] = recipe.lr / 10  # the probe has no warm-up
     batch = draw(run.network, recipe, bank, recipe.batch, recipe.crop, recipe.seed, 0, fabric.device)
     before = [p.detach().clone() for p in probe.parameters()]
     losses = []
