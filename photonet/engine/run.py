@@ -165,6 +165,7 @@ class Run:
             "losses": self.losses,
             "skipped": self.skipped,
             "opponent": self.opponent and self.opponent.state(),
+            "data": (self.data.count, self.data.sha256),
         }
         for name in names:
             torch.save(state, self.folder / f".{name}")
@@ -173,7 +174,7 @@ class Run:
             self._board.flush()
 
     def restore(self) -> None:
-        """Go on from the saved state.
+        """Go on from the saved state; that the pictures are others is reported.
 
         Raises:
             WeightsError: it is damaged, or of another network.
@@ -199,6 +200,9 @@ class Run:
                 what = "the saved state has no such second player"
                 raise WeightsError(what, path, "go on with the recipe that it began with") from error
         self.steps = self.fitting_steps() if self.minutes else max(self.recipe.steps, self.step)
+        count, sha256 = state.get("data", (self.data.count, self.data.sha256))
+        if self.first and sha256 != self.data.sha256:
+            self.report({"pictures": f"are others than before: {self.data.count} to train on instead of {count}"})
 
     def keep_recipe(self) -> None:
         """Write what `--resume` needs to go on in the same way."""

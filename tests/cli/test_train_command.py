@@ -97,6 +97,19 @@ def test_resume_finds_the_pictures_again(photonet: Command, photos: Path, tmp_pa
     done = photonet("train", "denoise", "-o", run, "--resume", "--set", "steps=4")
     assert done.code == 0, done.err
     assert torch.load(run / "resume.pt", weights_only=True)["step"] == 4
+    assert "others than before" not in done.err
+
+
+def test_resumed_with_other_pictures(photonet: Command, photos: Path, tmp_path: Path):
+    run, some = tmp_path / "run", tmp_path / "some"
+    done = photonet("train", "denoise", "--photos", photos, "-o", run, *sets(steps=2))
+    assert done.code == 0, done.err
+    some.mkdir()
+    for path in sorted(photos.iterdir())[1:]:
+        (some / path.name).write_bytes(path.read_bytes())
+    done = photonet("train", "denoise", "--photos", some, "-o", run, "--resume", "--set", "steps=4")
+    assert done.code == 0, done.err
+    assert "pictures are others than before" in done.err
 
 
 @pytest.mark.parametrize(("budget", "more"), [("steps", "--set steps=N"), ("minutes", "a larger --minutes")])
