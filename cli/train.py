@@ -2,17 +2,18 @@
 
 import json
 import signal
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from photonet.engine import checkpoint
-from photonet.engine.data import list_sources, split
+from photonet.engine.data import list_sources, named, split
 from photonet.engine.device import pick_device
-from photonet.engine.recipe import Recipe, make_options, make_recipe, read_recipe, with_changes
+from photonet.engine.recipe import Recipe, beginning, make_options, make_recipe, read_recipe, with_changes
 from photonet.engine.run import RECIPE, Kept, read_kept
+from photonet.engine.task import Task
 from photonet.engine.train import train
 from photonet.errors import ExitCode, UsageError
 from photonet.io import READABLE_SUFFIXES
@@ -58,31 +59,25 @@ def command(name: str) -> Callable[..., None]:
         quiet: flags.QUIET = False,
         verbose: flags.VERBOSE = 0,
     ) -> None:
-        wanted = net or task.default_network
-        folder = output or Path("runs") / task.weights_name(wanted)
-        kept = read_kept(folder) if resume and (folder / RECIPE).exists() else None
-        chosen = _recipe(name, wanted, _changes(set or []), recipe, kept, folder)
+        changes = _changes(set or [])
+        chosen, folder, kept = _chosen(task, net, changes, recipe, output, resume, init is not None)
         if kept is not None:
-            if net and net != chosen.network:
-                raise UsageError(
-                    f"this run trains {chosen.network}", folder, "leave --net out, or choose another folder"
-                )
-            minutes = minutes or kept.minutes
+            minutes = minutes or (0 if "steps" in changes else kept.minutes)
             photos, pairs = _folders(photos, pairs, kept.folders)
-        if chosen.network not in task.networks:
-            raise UsageError(f"{name} has no network {chosen.network!r}", "--net", ", ".join(task.networks))
-        if output is None and not resume:
-            folder = Path("runs") / task.weights_name(chosen.network)
         network = task.networks[chosen.network]
         make_options(network.training, chosen.training)
         suffixes = (*READABLE_SUFFIXES, *(network.also if photos else ()))
-        sources = split(list_sources(photos, pairs, suffixes, merged=task.photos[1] > 1), chosen.validation)
+        listed = list_sources(photos, pairs, suffixes, merged=task.photos[1] > 1)
+        if chosen.validation and not named(listed, chosen.validation):
+            err.print("no picture is named as the recipe's validation: every 20th is held out", markup=False)
+            # and what the recipe says of its pictures is not true of these
+            chosen = chosen.model_copy(update={"validation": (), "licence": "", "sources": ()})
         stopping = _Stop()
         with bars(not quiet) as shown:
             weights = train(
                 chosen,
                 network,
-                sources,
+                split(listed, chosen.validation),
                 folder,
                 pick_device(device, precision),
                 minutes=minutes,
@@ -120,23 +115,43 @@ def _changes(given: list[str]) -> dict[str, Any]:
     return fields
 
 
-def _recipe(
-    task: str, network: str, changes: dict[str, Any], path: Path | None, kept: Kept | None, folder: Path
-) -> Recipe:
-    """The recipe of a file, of the run that is resumed, or of the shipped weights, with changes."""
-    if path is not None:
-        chosen = read_recipe(path, changes)
-        if chosen.task != task:
-            raise UsageError(f"this recipe is for {chosen.task}, not for {task}", path)
-        return chosen
-    if kept is not None:
-        return make_recipe(with_changes(kept.recipe, changes), folder)
-    shipped = checkpoint.recipe_of(f"{task}-{network}")
-    # what the shipped weights were trained on says nothing of the user's pictures, and their seed only kept the last of
-    # their trainings apart from those before it
+def _chosen(
+    task: Task,
+    net: str | None,
+    changes: Mapping[str, Any],
+    path: Path | None,
+    output: Path | None,
+    resume: bool,
+    trained: bool,
+) -> tuple[Recipe, Path, Kept | None]:
+    """The recipe of a file, of the run that is resumed, or of the shipped weights; the run's folder; what it kept."""
+    given = read_recipe(path, changes, trained) if path else None
+    if given is not None and given.task != task.name:
+        raise UsageError(f"this recipe is for {given.task}, not for {task.name}", path)
+    wanted = given.network if given is not None else changes.get("network", net or task.default_network)
+    folder = output or Path("runs") / task.weights_name(wanted)
+    kept = read_kept(folder) if resume and (folder / RECIPE).exists() else None
+    if given is not None:
+        recipe = given
+    elif kept is not None:
+        recipe = make_recipe(with_changes(kept.recipe, changes), folder)
+    else:
+        recipe = _shipped(task, wanted, changes, trained)
+    if net and net != recipe.network:
+        raise UsageError(f"what is trained here is {recipe.network}, not {net}", path or folder, "leave --net out")
+    if recipe.network not in task.networks:
+        raise UsageError(f"{task.name} has no network {recipe.network!r}", "--net", ", ".join(task.networks))
+    return recipe, folder, kept
+
+
+def _shipped(task: Task, network: str, changes: Mapping[str, Any], trained: bool) -> Recipe:
+    """The recipe of the shipped weights, with changes."""
+    fields = beginning(checkpoint.recipe_of(task.weights_name(network)), trained)
+    # what they were trained on says nothing of the user's pictures, and their seed only kept the last training apart
+    # from those before it
     foreign = ("licence", "sources", "validation", "seed")
-    fields = {key: value for key, value in shipped.items() if key not in foreign}
-    return make_recipe(with_changes({**fields, "task": task, "network": network}, changes), "--set")
+    own = {key: value for key, value in fields.items() if key not in foreign}
+    return make_recipe(with_changes({**own, "task": task.name, "network": network}, changes), "--set")
 
 
 def _folders(

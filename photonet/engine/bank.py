@@ -122,7 +122,9 @@ def build_bank(
         what = f"{len(problems)} of {len(sources)} training examples cannot be used: {'; '.join(problems[:5])}"
         raise InputError(what, fix="Mend or remove them.")
     if not index:
-        raise InputError(f"there is nothing to learn from in {len(sources)} files", sources[0].files[0].parent)
+        raise InputError(
+            f"there is nothing to learn from in {len(sources)} files, as {sources[0].name}", sources[0].files[0].parent
+        )
     write_atomic(listing, json.dumps({"sources": key, "examples": index}).encode(), overwrite=True)
     return Bank(folder)
 

@@ -103,12 +103,18 @@ def _roots(folder: Path) -> list[tuple[Path, Path]]:
 
 
 def _folders_by_name(folder: Path, suffixes: Collection[str]) -> dict[Path, tuple[Path, ...]]:
-    """Relative name of each folder that holds pictures → those pictures."""
+    """Relative name of each folder that holds pictures → those pictures; `*` as in `_by_name`."""
     found: dict[Path, tuple[Path, ...]] = {}
-    for path in list_pictures(folder, suffixes):
-        name = path.parent.relative_to(folder)
-        found[name] = (*found.get(name, ()), path)
+    for prefix, root in _roots(folder):
+        for path in list_pictures(root, suffixes):
+            name = prefix / path.parent.relative_to(root)
+            found[name] = (*found.get(name, ()), path)
     return found
+
+
+def named(sources: Sequence[Source], patterns: Sequence[str]) -> list[Source]:
+    """The sources whose name matches one of the patterns."""
+    return [s for s in sources if any(fnmatch(s.name, pattern) for pattern in patterns)]
 
 
 def split(sources: Sequence[Source], validation: Sequence[str]) -> tuple[list[Source], list[Source]]:
@@ -117,7 +123,7 @@ def split(sources: Sequence[Source], validation: Sequence[str]) -> tuple[list[So
     Args:
         validation: patterns of names; where none matches, every 20th picture (at least one) is held out.
     """
-    held = [s for s in sources if any(fnmatch(s.name, pattern) for pattern in validation)] or list(sources[::20])
+    held = named(sources, validation) or list(sources[::20])
     names = {s.name for s in held}
     return [s for s in sources if s.name not in names] or list(sources), held
 

@@ -1,4 +1,8 @@
-"""What a training needs to know, as a TOML file that lies beside the weights it made."""
+"""What a training needs to know, as a TOML file that lies beside the weights it made.
+
+Beside the fields of a `Recipe` the file may have a table `begin`: fields that a training takes instead which begins
+with random weights, as `lr = 2e-3` and `"training.gray" = 0`.
+"""
 
 import tomllib
 from collections.abc import Callable, Mapping
@@ -21,7 +25,7 @@ class Recipe(BaseModel):
         training: options of the network's training pairs and loss.
         crop: side of the training crops in pixels.
         batch: crops per step on each device.
-        accumulate: steps whose gradients are added up before an update.
+        accumulate: batches whose gradients are averaged for an update.
         steps: updates in all; `--minutes` replaces it.
         optimizer: muon, or adamw as most papers have it.
         lr: peak learning rate.
@@ -67,8 +71,11 @@ class Recipe(BaseModel):
         return self.lr * rise * max(fall, 0)
 
 
-def read_recipe(path: Path, changes: dict[str, Any]) -> Recipe:
+def read_recipe(path: Path, changes: Mapping[str, Any], trained: bool = False) -> Recipe:
     """A recipe from a TOML file, with some fields replaced.
+
+    Args:
+        trained: whether the training begins with trained weights; where not, the file's table `begin` holds.
 
     Raises:
         UsageError: the file is missing or broken; all wrong fields are listed.
@@ -79,7 +86,20 @@ def read_recipe(path: Path, changes: dict[str, Any]) -> Recipe:
         raise UsageError(f"cannot be read ({error.strerror})", path) from error
     except tomllib.TOMLDecodeError as error:
         raise UsageError(f"is not TOML ({error})", path) from error
-    return make_recipe(with_changes(content, changes), path)
+    return make_recipe(with_changes(beginning(content, trained), changes), path)
+
+
+def beginning(fields: Mapping[str, Any], trained: bool) -> dict[str, Any]:
+    """Fields of a recipe without its table `begin`, which says what random weights take instead.
+
+    Raises:
+        UsageError: as `with_changes`.
+    """
+    rest = {name: value for name, value in fields.items() if name != "begin"}
+    begin = fields.get("begin", {})
+    if not isinstance(begin, Mapping):
+        raise UsageError("is no table of fields", "begin")
+    return rest if trained else with_changes(rest, begin)
 
 
 def with_changes(fields: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,10 +1,10 @@
 """A training as it stands: the network and its optimizer, where they have come to, and what is kept of them on disk."""
 
 import json
-import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from io import BytesIO
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any, NamedTuple
@@ -40,7 +40,8 @@ class Run:
         minutes: time budget; 0 trains the recipe's number of steps.
         folders: that the examples come from.
         first: whether this process is the one that writes and reports.
-        report: told every line of the log.
+        held_out: fingerprint of the pictures that it is judged by.
+        report: told every line of the log, and what is for who watches alone.
         step, steps: done, and in all.
         seconds: that it took so far, pauses left out.
         best: validation score of the weights that are kept.
@@ -62,6 +63,7 @@ class Run:
     minutes: float
     folders: Sequence[Path]
     first: bool
+    held_out: str
     report: Report
     step: int = 0
     steps: int = 0
@@ -82,6 +84,12 @@ class Run:
     def falling(self) -> bool:
         """Whether the learning rate of the next step has begun to fall."""
         return self.step > self.steps * (1 - self.recipe.decay)
+
+    @property
+    def judged(self) -> str:
+        """By what the validation scores: two scores compare only where it is the same."""
+        recipe = self.recipe
+        return f"{self.held_out} {recipe.validation_crop} {json.dumps(recipe.training, sort_keys=True)}"
 
     def fitting_steps(self) -> int:
         """Whole steps that fit into the minutes, at the speed so far; the learning rate thus follows the clock."""
@@ -166,43 +174,62 @@ class Run:
             "skipped": self.skipped,
             "opponent": self.opponent and self.opponent.state(),
             "data": (self.data.count, self.data.sha256),
+            "judged": self.judged,
+            "optimizer_name": self.recipe.optimizer,
         }
+        content = BytesIO()
+        torch.save(state, content)
         for name in names:
-            torch.save(state, self.folder / f".{name}")
-            os.replace(self.folder / f".{name}", self.folder / name)
+            write_atomic(self.folder / name, content.getvalue(), overwrite=True)
         if self._board:
             self._board.flush()
 
     def restore(self) -> None:
-        """Go on from the saved state; that the pictures are others is reported.
+        """Go on from the saved state; that pictures or scores are others than before is logged, the end is reported.
 
         Raises:
-            WeightsError: it is damaged, or of another network.
+            UsageError: it began with another optimizer.
+            WeightsError: it is damaged, or of another network or second player.
         """
         path = self.folder / STATE
         try:
             state = torch.load(path, map_location="cpu", weights_only=True)
         except (UnpicklingError, RuntimeError, EOFError) as error:
             raise WeightsError("the saved state is damaged", path, "begin again in another folder") from error
+        optimizer = state.get("optimizer_name", self.recipe.optimizer)
+        if optimizer != self.recipe.optimizer:
+            what = f"began with {optimizer}, and cannot go on with {self.recipe.optimizer}"
+            raise UsageError(what, path, "begin in another folder, with --init and its weights")
         checkpoint.load_strictly(self.module, state["module"], path)
         self.optimizer.load_state_dict(state["optimizer"])
         for name, tensor in self.ema.state.items():
             tensor.copy_(state["ema"][name])
+        self._restore_opponent(state["opponent"], path)
         self.step, self.seconds, self.best = state["step"], state["seconds"], state["best"]
         device = next(self.module.parameters()).device
         self.terms = tuple(state["terms"])
         self.losses = [loss.to(device) for loss in state["losses"]]
         self.skipped = state.get("skipped", 0)
-        if self.opponent is not None:
-            try:
-                self.opponent.restore(state["opponent"])
-            except (KeyError, TypeError, RuntimeError) as error:
-                what = "the saved state has no such second player"
-                raise WeightsError(what, path, "go on with the recipe that it began with") from error
         self.steps = self.fitting_steps() if self.minutes else max(self.recipe.steps, self.step)
         count, sha256 = state.get("data", (self.data.count, self.data.sha256))
-        if self.first and sha256 != self.data.sha256:
-            self.report({"pictures": f"are others than before: {self.data.count} to train on instead of {count}"})
+        if sha256 != self.data.sha256:
+            self.log(pictures=f"are others than before: {self.data.count} to train on, {count} before")
+        if state.get("judged", self.judged) != self.judged:
+            self.log(scores="are no longer those of before: other pictures are held out, or the options are others")
+            self.best = float("-inf")
+        if self.first and self.step >= self.steps:
+            more = "a larger --minutes" if self.minutes else "--set steps=N"
+            self.report({"finished": f"after {self.step} steps; more with {more}"})
+
+    def _restore_opponent(self, state: dict[str, Any] | None, path: Path) -> None:
+        what, fix = "the saved state has another second player", "go on with the recipe that it began with"
+        if (state is None) != (self.opponent is None):
+            raise WeightsError(what, path, fix)
+        if self.opponent is not None and state is not None:
+            try:
+                self.opponent.restore(state)
+            except (KeyError, TypeError, RuntimeError) as error:
+                raise WeightsError(what, path, fix) from error
 
     def keep_recipe(self) -> None:
         """Write what `--resume` needs to go on in the same way."""
@@ -233,4 +260,6 @@ def read_kept(folder: Path) -> Kept:
         kept = json.loads((folder / RECIPE).read_text())
         return Kept(dict(kept["recipe"]), float(kept["minutes"]), tuple(map(Path, kept["folders"])))
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise UsageError(f"cannot be read ({error})", folder / RECIPE, "name a recipe with --recipe") from error
+        raise UsageError(
+            f"cannot be read ({error})", folder / RECIPE, "move it away, and name a recipe with --recipe"
+        ) from error

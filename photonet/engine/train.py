@@ -57,34 +57,29 @@ def train(
     """Train a network.
 
     Args:
+        recipe, network: what is trained, and how.
         sources: training and validation examples.
         folder: of the run; weights, state and log go there.
+        device: kind of device, and precision; of several devices each process takes its own.
         minutes: time budget instead of the recipe's steps.
         folders: that the sources come from; kept for who resumes.
         resume: go on from the folder's `resume.pt`.
         init: weights to begin with; those of the same network are deployed first where they fit in that form only.
         devices, nodes: processes per machine, and machines.
+        report: told every line of the log, how many examples are decoded, and that nothing was left to do.
         stop: asked after every step; True saves and ends.
 
     Returns:
         The best weights; None in all processes but the first.
 
     Raises:
-        UsageError: the folder holds another run, there is nothing to resume, or the configuration cannot be built.
+        UsageError: the folder holds another run or weights, there is nothing to resume, or the configuration cannot be
+            built.
         OutputError: there is no such folder, and none can be made.
         WeightsError: the state to resume from, or the weights to begin with, are damaged or do not fit.
     """
-    if network.pair is None or network.loss is None:
-        raise UsageError(f"{recipe.task} {recipe.network} cannot be trained")
-    if not network.pairs and any(len(source.files) > 1 for part in sources for source in part):
-        raise UsageError(f"{recipe.network} makes its pairs from clean photos only", "--pairs", "give --photos DIR")
-    check_folder(folder)
-    used = (folder / STATE).exists()
-    if used and not resume:
-        raise UsageError("holds a training already", folder, "go on with --resume, or name another folder with -o")
-    if resume and not used:
-        raise UsageError("holds nothing to resume", folder)
-    _check_crops(recipe, network)
+    _check_network(recipe, network, sources)
+    _check_run(folder, resume)
     fabric = _fabric(replace(device, dtype=torch.float32) if network.exact else device, devices, nodes)
     fabric.launch()
     torch.manual_seed(recipe.seed)
@@ -96,27 +91,25 @@ def train(
     model, optimizer = fabric.setup(module, make_optimizer(module, recipe))
     player = network.player(network.training.model_validate(recipe.training))
     run = Run(
-        recipe,
-        network,
-        module,
-        optimizer,
-        Ema(module, recipe.ema),
-        folder,
-        Data(count=len(sources[0]), sha256=fingerprint(sources[0]), sources=recipe.sources),
-        f"{fabric.device.type}, {fabric.world_size} processes",
-        minutes,
-        folders,
-        fabric.is_global_zero,
-        report,
+        recipe=recipe,
+        network=network,
+        module=module,
+        optimizer=optimizer,
+        ema=Ema(module, recipe.ema),
+        folder=folder,
+        data=Data(count=len(sources[0]), sha256=fingerprint(sources[0]), sources=recipe.sources),
+        where=f"{fabric.device.type}, {fabric.world_size} processes",
+        minutes=minutes,
+        folders=folders,
+        first=fabric.is_global_zero,
+        held_out=fingerprint(sources[1]),
+        report=report,
         steps=recipe.steps,
         opponent=Opponent(player, fabric, lambda module: make_optimizer(module, recipe)) if player else None,
         begun=init is not None,
     )
     if resume:
         run.restore()
-        if run.first and run.step >= run.steps:
-            more = "a larger --minutes" if minutes else "--set steps=N"
-            report({"finished": f"after {run.step} steps; more with {more}"})
     else:
         _sanity_check(run, fabric, banks[0])
     run.keep_recipe()
@@ -124,12 +117,28 @@ def train(
     return folder / WEIGHTS if run.first else None
 
 
-def _check_crops(recipe: Recipe, network: Network) -> None:
-    """Crops must suit the network's stride, and the cells that training pairs are made in."""
+def _check_run(folder: Path, resume: bool) -> None:
+    """Nobody's training or weights are written over."""
+    check_folder(folder)
+    used = (folder / STATE).exists()
+    if resume and not used:
+        raise UsageError("holds nothing to resume", folder)
+    if used and not resume:
+        raise UsageError("holds a training already", folder, "go on with --resume, or name another folder with -o")
+    if not used and (folder / WEIGHTS).exists():
+        raise UsageError("there are weights already", folder / WEIGHTS, "name another folder with -o, or move them")
+
+
+def _check_network(recipe: Recipe, network: Network, sources: tuple[Sequence[Source], Sequence[Source]]) -> None:
+    """It can learn from such sources; crops suit its stride, and the cells that training pairs are made in."""
+    if network.pair is None or network.loss is None:
+        raise UsageError(f"{recipe.task} {recipe.network} cannot be trained")
+    if not network.pairs and any(len(source.files) > 1 for part in sources for source in part):
+        raise UsageError(f"{recipe.network} makes its pairs from clean photos only", "--pairs", "give --photos DIR")
     stride = lcm(network.tiling(_build(network, recipe)).stride, network.crop_multiple)
     wrong = [f"{n} is {v}" for n in ("crop", "validation_crop") for v in [getattr(recipe, n)] if v % stride]
     if wrong:
-        raise UsageError(f"{' and '.join(wrong)}, not a multiple of {stride}", "recipe")
+        raise UsageError(f"{' and '.join(wrong)}, not a multiple of {stride}", "recipe", "--set crop=N")
 
 
 def _build(network: Network, recipe: Recipe) -> nn.Module:
@@ -140,10 +149,10 @@ def _build(network: Network, recipe: Recipe) -> nn.Module:
 
 
 def fit(run: Run, fabric: Fabric, model: Any, banks: tuple[Bank, Bank], stop: Callable[[], bool]) -> None:
-    """The loop."""
+    """Update until the steps are done or `stop` says so; validate and save every few minutes and at the end."""
     began, saved, first_step = time.monotonic() - run.seconds, time.monotonic(), run.step
     pace = Pace()
-    if run.step == 0:
+    if run.best == float("-inf"):  # it begins, or goes on with other scores than before
         validate(run, fabric, model, banks[1])
     while run.step < run.steps:
         rate, was_falling = run.recipe.rate(run.step, run.steps), run.falling
@@ -202,6 +211,8 @@ def _update(run: Run, fabric: Fabric, model: Any, bank: Bank) -> Tensor:
     else:
         run.skipped += 1
     run.optimizer.zero_grad(set_to_none=True)
+    if run.losses and len(run.losses[0]) != len(total):
+        run.losses.clear()  # of other terms: it was resumed with other options
     return total
 
 
@@ -266,18 +277,21 @@ def _fabric(device: Device, devices: int, nodes: int) -> Fabric:
 def _banks(
     fabric: Fabric, network: Network, sources: tuple[Sequence[Source], Sequence[Source]], folder: Path, report: Report
 ) -> tuple[Bank, Bank]:
-    """Training and validation banks; the first process builds them, the others wait."""
-    banks = []
+    """Training and validation banks; the first process builds them, the others wait.
+
+    Raises:
+        InputError: as `build_bank`; where it is in what is held out, that is found first.
+    """
 
     def sample(source: Source) -> Example | Iterable[Example]:
         return network.sample(source, network)
 
-    for name, part in zip(("training", "validation"), sources, strict=True):
+    def bank(name: str, part: Sequence[Source]) -> Bank:
+        def progress(done: int) -> None:
+            report({"decoded": done, "of": len(part)})
+
         with fabric.rank_zero_first():
-            count, (state, channels) = len(part), read_as(network)
+            return build_bank(part, sample, folder / f"{name}-bank", " ".join(map(str, read_as(network))), progress)
 
-            def progress(done: int, count: int = count) -> None:
-                report({"decoded": done, "of": count})
-
-            banks.append(build_bank(part, sample, folder / f"{name}-bank", f"{state} {channels}", progress))
-    return banks[0], banks[1]
+    validation = bank("validation", sources[1])
+    return bank("training", sources[0]), validation

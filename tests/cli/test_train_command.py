@@ -112,6 +112,29 @@ def test_resumed_with_other_pictures(photonet: Command, photos: Path, tmp_path: 
     assert "pictures are others than before" in done.err
 
 
+def test_resume_finds_the_folder_of_a_recipe(photonet: Command, photos: Path, monkeypatch: pytest.MonkeyPatch):
+    """The same command with --resume, where --net and -o are left to the recipe."""
+    monkeypatch.chdir(photos.parent)
+    Path("mine.toml").write_text('task = "denoise"\nnetwork = "dncnn-color"\n')
+    small = sets(steps=1, config={"depth": 2, "width": 4})
+    command = ["train", "denoise", "--photos", photos, "--recipe", "mine.toml", *small]
+    for more in ([], ["--resume", "--set", "steps=2"]):
+        done = photonet(*command, *more)
+        assert done.code == 0, done.err
+    assert torch.load("runs/denoise-dncnn-color/resume.pt", weights_only=True)["step"] == 2
+    done = photonet(*command, "--net", "unet", "-o", "other")
+    assert (done.code, "dncnn-color, not unet" in done.err) == (2, True), done.err
+
+
+def test_steps_after_minutes(photonet: Command, photos: Path, tmp_path: Path):
+    command = ["train", "denoise", "--photos", photos, "-o", tmp_path / "run", *sets(steps=1000)]
+    assert photonet(*command, "--minutes", 0.01).code == 0
+    steps = torch.load(tmp_path / "run" / "resume.pt", weights_only=True)["step"]
+    done = photonet("train", "denoise", "-o", tmp_path / "run", "--resume", "--set", f"steps={steps + 1}")
+    assert done.code == 0, done.err
+    assert torch.load(tmp_path / "run" / "resume.pt", weights_only=True)["step"] == steps + 1
+
+
 @pytest.mark.parametrize(("budget", "more"), [("steps", "--set steps=N"), ("minutes", "a larger --minutes")])
 def test_resumed_when_nothing_is_left(photonet: Command, photos: Path, tmp_path: Path, budget: str, more: str):
     size = sets(steps=2) if budget == "steps" else [*sets(steps=1000), "--minutes", 0.01]
@@ -125,6 +148,30 @@ def test_resumed_when_nothing_is_left(photonet: Command, photos: Path, tmp_path:
     assert done.code == 0, done.err
     assert f"finished after {steps} steps; more with {more}" in done.err
     assert torch.load(tmp_path / "run" / "resume.pt", weights_only=True)["step"] == steps
+
+
+def test_random_weights_begin_as_ours_began(photonet: Command, photos: Path, tmp_path: Path):
+    """At the rate of the first of our trainings; with trained weights, at that of the last."""
+    shipped, small = checkpoint.recipe_of("denoise-unet"), sets(steps=1)
+    assert shipped["begin"]["lr"] > shipped["lr"]
+    for name, flags in (("random", []), ("trained", ["--init", tmp_path / "random" / "weights.safetensors"])):
+        done = photonet("train", "denoise", "--photos", photos, "-o", tmp_path / name, *small, *flags)
+        assert done.code == 0, done.err
+    rates = [
+        checkpoint.read_card(tmp_path / name / "weights.safetensors").recipe["lr"] for name in ("random", "trained")
+    ]
+    assert rates == [shipped["begin"]["lr"], shipped["lr"]]
+
+
+def test_recipe_of_other_pictures(photonet: Command, photos: Path, tmp_path: Path):
+    """What our recipe says of our pictures is not said of the user's."""
+    recipe = Path(__file__).parents[2] / "weights" / "denoise-unet.toml"
+    assert "CC BY-SA" in recipe.read_text()
+    done = photonet("train", "denoise", "--photos", photos, "--recipe", recipe, "-o", tmp_path / "run", *sets(steps=1))
+    assert done.code == 0, done.err
+    assert "every 20th is held out" in done.err
+    card = checkpoint.read_card(tmp_path / "run" / "weights.safetensors")
+    assert (card.data.sources, card.licence, card.recipe["validation"]["pictures"]) == ((), "", [])
 
 
 def test_seed_of_shipped_weights_is_not_taken_over(photonet: Command, photos: Path, tmp_path: Path):
@@ -155,7 +202,7 @@ def test_resumed_as_another_network(photonet: Command, photos: Path, tmp_path: P
     command = ["train", "denoise", "-o", tmp_path / "run"]
     assert photonet(*command, "--photos", photos, *sets(steps=1)).code == 0
     done = photonet(*command, "--resume", "--net", "dncnn-color")
-    assert (done.code, "trains unet" in done.err) == (2, True), done.err
+    assert (done.code, "what is trained here is unet" in done.err) == (2, True), done.err
 
 
 def test_output_is_a_file(photonet: Command, photos: Path, tmp_path: Path):

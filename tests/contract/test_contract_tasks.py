@@ -16,7 +16,8 @@ import photonet
 from photonet.color import SENSOR_STATES
 from photonet.engine import checkpoint
 from photonet.engine.score import trials_of
-from photonet.engine.task import Task, Trial
+from photonet.engine.task import Task
+from photonet.engine.trial import Trial
 from photonet.errors import UsageError
 from photonet.photo import Photo
 from photonet.tasks import CATALOG, get_task

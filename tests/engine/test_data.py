@@ -149,6 +149,17 @@ def test_a_star_stands_for_any_folder(folder):
         assert source.files == (train / scene / f"blur_gamma/{name}.png", train / scene / f"sharp/{name}.png")
 
 
+def test_a_star_stands_for_any_folder_of_bursts(folder):
+    for scene in ("a", "b"):
+        root = folder(f"{scene}/noisy/night", ["1.png", "2.png"])
+        folder(f"{scene}/clean", ["night.png"])
+    scenes = root.parent.parent.parent
+    sources = list_sources(None, (scenes / "*" / "noisy", scenes / "*" / "clean"), READABLE_SUFFIXES, merged=True)
+    assert [source.name for source in sources] == ["a/night", "b/night"]
+    files = ("b/noisy/night/1.png", "b/noisy/night/2.png", "b/clean/night.png")
+    assert sources[1].files == tuple(scenes / file for file in files)
+
+
 def test_error_a_star_stands_for_nothing(folder):
     clean = folder("train/a/sharp", ["1.png"])
     with pytest.raises(UsageError, match="no such folder"):

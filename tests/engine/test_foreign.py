@@ -11,7 +11,7 @@ from torch import nn
 
 from photonet.engine.foreign import MATLAB_HDF5, read_foreign
 from photonet.engine.infer import Engine
-from photonet.engine.score import psnr
+from photonet.engine.metrics import psnr
 from photonet.errors import WeightsError
 from photonet.io import read
 from photonet.photo import Photo

@@ -203,7 +203,8 @@ def test_restore(opponent: Opponent):
     assert opponent.module.weight.item() == 3
 
 
-def test_error_state_without_a_player(trained: Trainer, tmp_path: Path):
-    trained(tmp_path / "run", against(None), steps=2)
-    with pytest.raises(WeightsError, match="no such second player"):
-        trained(tmp_path / "run", against(0.5), steps=4, resume=True)
+@pytest.mark.parametrize(("before", "after"), [(None, 0.5), (0.5, None)])
+def test_error_state_of_others(trained: Trainer, tmp_path: Path, before: float | None, after: float | None):
+    trained(tmp_path / "run", against(before), steps=2)
+    with pytest.raises(WeightsError, match="another second player"):
+        trained(tmp_path / "run", against(after), steps=4, resume=True)

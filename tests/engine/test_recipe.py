@@ -41,6 +41,24 @@ def test_read_changes_one_field_of_a_table(tmp_path):
     assert recipe.lr == 0.5
 
 
+def test_read_for_random_weights(tmp_path):
+    path = tmp_path / "recipe.toml"
+    path.write_text(
+        'task = "t"\nnetwork = "n"\nlr = 1e-4\nbatch = 3\n[training]\ngray = 0.5\n'
+        '[begin]\nlr = 1e-2\n"training.gray" = 0\n'
+    )
+    begun, trained = (read_recipe(path, {"batch": 4}, given) for given in (False, True))
+    assert (begun.lr, begun.batch, begun.training) == (1e-2, 4, {"gray": 0})
+    assert (trained.lr, trained.batch, trained.training) == (1e-4, 4, {"gray": 0.5})
+    assert read_recipe(path, {"lr": 1.0}).lr == 1
+    path.write_text('task = "t"\nnetwork = "n"\nbegin = 3\n')
+    with pytest.raises(UsageError, match="begin: is no table"):
+        read_recipe(path, {})
+    path.write_text('task = "t"\nnetwork = "n"\n[begin]\nllr = 3\n')
+    with pytest.raises(UsageError, match="llr"):
+        read_recipe(path, {})
+
+
 def test_shipped_recipes_are_read():
     recipes = {path: read_recipe(path, {}) for path in sorted(shipped()[0].parent.glob("*.toml"))}
     with_weights = [recipe for path, recipe in recipes.items() if path.with_suffix(".safetensors").exists()]

@@ -7,8 +7,10 @@ import pytest
 from toys import Halve
 
 from photonet.engine.infer import Engine
-from photonet.engine.score import Row, averages, best_shifted, evaluate, psnr, spoiled, ssim
-from photonet.engine.task import Network, Options, Prepared, Task, Tiling, Trial
+from photonet.engine.metrics import best_shifted, psnr, ssim
+from photonet.engine.score import Row, averages, evaluate, spoiled
+from photonet.engine.task import Network, Options, Prepared, Task, Tiling
+from photonet.engine.trial import Trial
 from photonet.errors import UsageError
 from photonet.io import write
 from photonet.photo import Photo

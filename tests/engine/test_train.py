@@ -125,6 +125,42 @@ def test_longer_from_before_the_decay(trained: Trainer, tmp_path: Path):
     assert_same(state(folder)["module"], state(whole)["module"])
 
 
+def test_scores_of_before_do_not_count(trained: Trainer, tmp_path: Path):
+    """With other options the pairs are others, and so are the scores: the best begins anew."""
+    easy = trained(tmp_path / "run", steps=40, lr=1e-2, training={"sigma": 0.01})
+    best = state(easy)["best"]
+    trained(easy, steps=40, resume=True, training={"sigma": 0.01})
+    assert state(easy)["best"] == best
+    trained(easy, steps=44, lr=1e-2, resume=True, training={"sigma": 0.5})
+    assert state(easy)["best"] < best
+    assert checkpoint.read_card(easy / "weights.safetensors").recipe["training"] == {"sigma": 0.5}
+    assert [line["scores"].split(":")[0] for line in log(easy) if "scores" in line] == ["are no longer those of before"]
+
+
+def test_resumed_with_other_terms(trained: Trainer, tmp_path: Path):
+    trained(tmp_path / "run", steps=4)
+    both = network(loss=lambda net, batch, progress: {**loss(net, batch, progress), "more": torch.zeros(())})
+    folder = trained(tmp_path / "run", both, steps=50, resume=True)
+    assert log(folder)[-2]["more"] == 0
+
+
+def test_resumed_with_another_optimizer(trained: Trainer, tmp_path: Path):
+    trained(tmp_path / "run", steps=2)
+    with pytest.raises(UsageError, match="began with muon, and cannot go on with adamw"):
+        trained(tmp_path / "run", steps=4, optimizer="adamw", resume=True)
+
+
+@pytest.mark.parametrize("resume", [False, True])
+def test_weights_are_not_written_over(trained: Trainer, tmp_path: Path, resume: bool):
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "weights.safetensors").write_bytes(b"mine")
+    with pytest.raises(UsageError, match="nothing to resume" if resume else "there are weights already"):
+        trained(tmp_path / "run", resume=resume)
+    assert [(file.name, file.read_bytes()) for file in (tmp_path / "run").iterdir()] == [
+        ("weights.safetensors", b"mine")
+    ]
+
+
 def test_more_steps_after_the_end(trained: Trainer, tmp_path: Path):
     trained(tmp_path / "run", steps=4)
     folder = trained(tmp_path / "run", steps=7, resume=True)

@@ -18,7 +18,8 @@ from photonet.engine import checkpoint
 from photonet.engine.develop import displayed
 from photonet.engine.device import pick_device
 from photonet.engine.infer import Engine
-from photonet.engine.score import averages, evaluate, psnr, spoiled, trials_of
+from photonet.engine.metrics import psnr
+from photonet.engine.score import averages, evaluate, spoiled, trials_of
 from photonet.io import read
 from photonet.tasks import get_task
 from photonet.tasks.deblur.kernels import WINDOW, KernelTraining, make_kernels, relative_error

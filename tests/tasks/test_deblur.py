@@ -13,14 +13,14 @@ from torch import Generator, Tensor, nn
 from photonet.camera.blur import CLIPPED, centered
 from photonet.color import srgb_decode, srgb_encode
 from photonet.engine.data import Batch
-from photonet.engine.score import best_shifted, psnr
+from photonet.engine.metrics import best_shifted, psnr
 from photonet.errors import UsageError
 from photonet.nets.multiscale import Discriminator, pyramid
 from photonet.photo import Photo
 from photonet.tasks.deblur import TASK
 from photonet.tasks.deblur.multiscale import MultiScaleTraining, multiscale_loss, player
 from photonet.tasks.deblur.options import DeblurTrials
-from photonet.tasks.deblur.training import BORDER, DeblurTraining, make_pair, score, staged_loss
+from photonet.tasks.deblur.training import BORDER, DeblurTraining, make_pair, score_with, staged_loss
 from photonet.tasks.deblur.trials import UNSHARP_AMOUNT, UNSHARP_RADIUS, kernel_trial, shake_trial, trials, unsharp
 
 INNER = (..., slice(BORDER, -BORDER), slice(BORDER, -BORDER))
@@ -169,12 +169,12 @@ def test_staged_loss_and_score():
     mean = (0.1 + (0.03 + 0.09) / 2) / 2 * 255
     light = srgb_encode(srgb_decode(torch.tensor([0.53, 0.59])).mean()).item() - 0.5  # of the second picture
     local = (0.1 + light) / 2 * 255
-    first, last = (staged_loss(net, batch, progress) for progress in (0.0, 1.0))
+    first, last = (staged_loss(net.results[-1], target, progress) for progress in (0.0, 1.0))
     assert first["local"].item() == pytest.approx(local, rel=1e-4)
     assert first["loss"].item() == pytest.approx(mean + local, rel=1e-4)
     expected = (0.1 + ((0.03**2 + 0.09**2) / 2) ** 0.5) / 2 * 255
     assert last["loss"].item() == pytest.approx(expected + local, rel=1e-3)
-    assert score(net, batch).item() == pytest.approx(-20 * np.log10(expected / 255), abs=0.01)
+    assert score_with()(net, batch).item() == pytest.approx(-20 * np.log10(expected / 255), abs=0.01)
 
 
 def test_player():

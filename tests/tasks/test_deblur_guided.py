@@ -85,6 +85,8 @@ def test_relative_error():
     assert relative_error(first, first).item() == 0
     assert relative_error(torch.zeros_like(first), first).item() == pytest.approx(1)
     assert 0.5 < relative_error(second, first).item() < 2
+    with pytest.raises(UsageError, match="as large as the network's window"):
+        relative_error(first.repeat(1, 1, 2, 2), first)
 
 
 def test_error_crop_of_another_size():

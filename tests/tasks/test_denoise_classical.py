@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from skimage import data
 
-from photonet.engine.score import psnr
+from photonet.engine.metrics import psnr
 from photonet.tasks.denoise.classical import classical_denoisers, noise_rms
 
 

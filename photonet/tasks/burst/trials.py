@@ -10,7 +10,8 @@ from photonet.camera.noise import log_uniform
 from photonet.camera.sensor import SHOT_LEVELS, ShotRead, add_shot_read, noise_at
 from photonet.camera.unprocess import draw_camera, sensor_of
 from photonet.color import ColorState
-from photonet.engine.task import Network, Trial
+from photonet.engine.task import Network
+from photonet.engine.trial import Trial
 from photonet.errors import UsageError
 from photonet.photo import Photo, Sensor
 from photonet.tasks.burst.options import BurstTrials

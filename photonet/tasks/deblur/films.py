@@ -22,7 +22,6 @@ LARGEST = 700  # pixels of the longer side: halved until then, which hides the f
 LEAST_MOTION, MOST_MOTION = 1.0, 40.0  # pixels in all, of the fastest twentieth
 MOST_STEP = 8.0  # pixels from frame to frame: a frame is blurred itself, by about half of that
 MOST_UNEXPLAINED = 12.0  # mean absolute difference of frames after the motion, 0 to 255: more is a cut
-MOST_BETWEEN = 16
 
 
 def sample(source: Source, network: Network) -> Example | Iterable[Example]:
@@ -59,7 +58,7 @@ def exposure(frames: Sequence[np.ndarray]) -> np.ndarray | None:
         or _unexplained(gray, flows) > MOST_UNEXPLAINED
     ):
         return None
-    between = int(np.clip(np.ceil(lengths.max()), 1, MOST_BETWEEN))
+    between = max(1, int(np.ceil(lengths.max())))
     light = srgb_decode(torch.from_numpy(np.stack(frames)).permute(0, 3, 1, 2) / 255)
     recorded = film_exposed(light, torch.from_numpy(flows).permute(0, 3, 1, 2), between)
     shown: np.ndarray = (srgb_encode(recorded[0]).clamp(0, 1) * 255).round().permute(1, 2, 0).numpy().astype(np.uint8)

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import torch
 from pydantic import Field
-from torch import Generator, Tensor
+from torch import Generator, Tensor, nn
 
 from photonet.camera.deconvolve import mirrored, wiener
 from photonet.color import srgb_decode, srgb_encode
@@ -20,7 +20,7 @@ from photonet.errors import WeightsError
 from photonet.nets.unet import ResidualUNet
 from photonet.photo import Photo
 from photonet.tasks.deblur.kernels import NETWORK, WINDOW
-from photonet.tasks.deblur.training import LEARNING, DeblurTraining, make_pair, staged_loss
+from photonet.tasks.deblur.training import LEARNING, DeblurTraining, make_pair, score_with, staged_loss
 
 # power over that of the picture's gradients, five times less each: of blurs of 5 to 25 px and a sensor's noise the
 # strongest is soft but clean, and the weakest as sharp as it gets, with grain and rings
@@ -63,6 +63,11 @@ def make_guided(batch: Batch, generator: Generator, options: GuidedTraining) -> 
         sharper = wiener(mirrored(srgb_decode(blurred), REACH), kernels, _noise(blurred.device))
         sharper = srgb_encode(sharper[..., REACH : REACH + height, REACH : REACH + width].clamp_min(0))
     return {**pair, "sharper": sharper.flatten(1, 2)}
+
+
+def guided_loss(net: nn.Module, batch: Batch, progress: float) -> dict[str, Tensor]:
+    """`Network.loss`: `staged_loss` of what it makes of the picture and the deconvolved ones."""
+    return staged_loss(net(batch["input"], batch["sharper"]).float(), batch["target"], progress)
 
 
 def _noise(device: torch.device) -> Tensor:
@@ -249,7 +254,7 @@ UNET = Network(
     maps=("sharper",),
     map_channels=3 * len(NOISE),
     training=GuidedTraining,
-    loss=staged_loss,
-    **{**LEARNING, "pair": make_guided},
+    loss=guided_loss,
+    **{**LEARNING, "pair": make_guided, "score": score_with("sharper")},
 )
 NETWORKS = {"unet": UNET}

@@ -42,12 +42,9 @@ def kernel_loss(net: nn.Module, batch: Batch, progress: float) -> dict[str, Tens
     Raises:
         UsageError: the crops are larger than the network's window, so that it gives several kernels.
     """
-    rounds = net(batch["input"], all_rounds=True)
-    truth = batch["target"]
-    if rounds[-1].shape != truth.shape:
-        raise UsageError("crops must be as large as the network's window", "crop")
-    surprise = [_surprise(logs, truth) for logs in rounds]
+    rounds, truth = net(batch["input"], all_rounds=True), batch["target"]
     error = [relative_error(logs.exp(), truth).mean() for logs in rounds]
+    surprise = [_surprise(logs, truth) for logs in rounds]
     loss = torch.stack(surprise).sum() + torch.stack(error).sum()
     return {"loss": loss, "first": error[0], "last": error[-1]}
 
@@ -58,7 +55,13 @@ def _surprise(logs: Tensor, truth: Tensor) -> Tensor:
 
 
 def relative_error(kernels: Tensor, truth: Tensor) -> Tensor:
-    """Squared error of each kernel, B 1 k k, over the squares of the true one, both smoothed a little."""
+    """Squared error of each kernel, B 1 k k, over the squares of the true one, both smoothed a little.
+
+    Raises:
+        UsageError: the network was shown more than one window, and gave several kernels for a true one.
+    """
+    if kernels.shape != truth.shape:
+        raise UsageError("crops must be as large as the network's window", "crop or validation_crop", f"{WINDOW}")
     smooth, true = (_smoothed(values) for values in (kernels, truth))
     return (smooth - true).square().sum((1, 2, 3)) / true.square().sum((1, 2, 3))
 

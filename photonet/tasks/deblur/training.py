@@ -1,5 +1,6 @@
 """Synthetic blur: what the networks learn from."""
 
+from collections.abc import Callable
 from typing import Annotated, Any
 
 import torch
@@ -156,25 +157,17 @@ def _alike(light: Tensor, generator: Generator, options: DeblurTraining) -> tupl
     return recorded, torch.where(after, whole, light), kernels
 
 
-def predicted(net: nn.Module, batch: Batch) -> Tensor:
-    """The network's output for a training batch, with the further inputs that the batch may have."""
-    output: Tensor = net(*(values for name, values in batch.items() if name != "target"))
-    return output
-
-
-def staged_loss(net: nn.Module, batch: Batch, progress: float) -> dict[str, Tensor]:
-    """Mean absolute error; from `SQUARED_FROM` on the RMS error of each picture; on the scale of 0 to 255.
+def staged_loss(output: Tensor, target: Tensor, progress: float) -> dict[str, Tensor]:
+    """Mean absolute error of B 3 H W; from `SQUARED_FROM` on the RMS error of each picture; on the scale of 0 to 255.
 
     The absolute error learns faster, but is content with the median of what may have been there, and the squared one
     with the mean of display values; either is darker than the scene. So the error of local light is added: motion moves
     light, and takes none.
     """
-    output = predicted(net, batch).float()
-    error = output - batch["target"]
-    local = 255 * (_local_light(output) - _local_light(batch["target"])).abs().mean()
+    local = 255 * (_local_light(output) - _local_light(target)).abs().mean()
     if progress < SQUARED_FROM:
-        return {"loss": 255 * error.abs().mean() + local, "local": local}
-    return {"loss": rms_error(error, torch.zeros_like(error)).mean() + local, "local": local}
+        return {"loss": 255 * (output - target).abs().mean() + local, "local": local}
+    return {"loss": rms_error(output, target).mean() + local, "local": local}
 
 
 def _local_light(display: Tensor) -> Tensor:
@@ -182,9 +175,17 @@ def _local_light(display: Tensor) -> Tensor:
     return srgb_encode(F.avg_pool2d(srgb_decode(display.clamp_min(0)), min(LOCAL, *display.shape[-2:])))
 
 
-def score(net: nn.Module, batch: Batch) -> Tensor:
-    """Decibels of the mean RMS error: in a mean of decibels the sharp pictures would outweigh the blurred ones."""
-    return -20 * torch.log10(rms_error(predicted(net, batch), batch["target"]).mean() / 255)
+def score_with(*maps: str) -> Callable[[nn.Module, Batch], Tensor]:
+    """`Network.score` of a network with these maps: decibels of the mean RMS error.
+
+    In a mean of decibels the sharp pictures would outweigh the blurred ones.
+    """
+
+    def score(net: nn.Module, batch: Batch) -> Tensor:
+        output = net(batch["input"], *(batch[name] for name in maps))
+        return -20 * torch.log10(rms_error(output, batch["target"]).mean() / 255)
+
+    return score
 
 
 # what all networks of the task learn from, and are chosen by
@@ -193,5 +194,5 @@ LEARNING: dict[str, Any] = {
     "also": FILM_SUFFIXES,
     "sample": sample,
     "pair": make_pair,
-    "score": score,
+    "score": score_with(),
 }

@@ -11,7 +11,8 @@ from photonet.camera import blur
 from photonet.camera.jpeg import jpeg
 from photonet.camera.sensor import add_shot_read, noise_at
 from photonet.color import srgb_decode, srgb_encode
-from photonet.engine.task import Baseline, Network, Trial
+from photonet.engine.task import Network
+from photonet.engine.trial import Baseline, Trial
 from photonet.errors import UsageError
 from photonet.io import read_kernels
 from photonet.photo import Photo

@@ -5,7 +5,8 @@ from collections.abc import Sequence
 from photonet.camera.sensor import SHOT_LEVELS
 from photonet.color import ColorState
 from photonet.engine.bayer import is_bayer
-from photonet.engine.task import Network, Prepared, Runner, Task, Trial
+from photonet.engine.task import Network, Prepared, Runner, Task
+from photonet.engine.trial import Trial
 from photonet.errors import UsageError
 from photonet.photo import Photo
 from photonet.tasks.denoise import display, raw, raw_networks

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from photonet.engine.task import Baseline
+from photonet.engine.trial import Baseline
 
 # share of the true RMS that scores best, over three levels of white noise and three of camera grain on four pictures
 NON_LOCAL_STRENGTH = 0.8

@@ -18,8 +18,9 @@ from photonet.engine.data import Batch
 from photonet.engine.losses import rms_error
 from photonet.engine.noise import of_floats
 from photonet.engine.options import Range, RangeAboveZero, RangeFromZero
-from photonet.engine.task import Network, Options, Prepared, Runner, Tiling, Trial, Window
+from photonet.engine.task import Network, Options, Prepared, Runner, Tiling, Window
 from photonet.engine.tiles import magnify_window
+from photonet.engine.trial import Trial
 from photonet.errors import UsageError
 from photonet.nets.dncnn import DnCNN, fold_batch_norm
 from photonet.nets.noise_level import (

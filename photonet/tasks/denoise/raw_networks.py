@@ -29,7 +29,8 @@ from photonet.color import ColorState, srgb_encode
 from photonet.engine.data import Batch
 from photonet.engine.losses import decibels, rms_error
 from photonet.engine.options import RangeAboveZero
-from photonet.engine.task import Network, Options, Tiling, Trial
+from photonet.engine.task import Network, Options, Tiling
+from photonet.engine.trial import Trial
 from photonet.nets.brooks import BrooksUNet
 from photonet.nets.unet import ResidualUNet
 from photonet.photo import Photo

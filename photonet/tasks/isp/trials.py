@@ -8,7 +8,8 @@ from photonet.camera.mosaic import GREEN
 from photonet.camera.unprocess import draw_camera, sensor_of
 from photonet.color import ColorState
 from photonet.engine.develop import PLAIN, decoded, develop
-from photonet.engine.task import Network, Trial
+from photonet.engine.task import Network
+from photonet.engine.trial import Trial
 from photonet.errors import UsageError
 from photonet.io import encode, read_bytes
 from photonet.photo import Photo
