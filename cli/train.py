@@ -69,8 +69,9 @@ def command(name: str) -> Callable[..., None]:
         suffixes = (*READABLE_SUFFIXES, *(network.also if photos else ()))
         listed = list_sources(photos, pairs, suffixes, merged=task.photos[1] > 1)
         if chosen.validation and not named(listed, chosen.validation):
-            err.print("no picture is named as the recipe's validation: every 20th is held out", markup=False)
-            # and what the recipe says of its pictures is not true of these
+            held = len(split(listed, ())[1])
+            err.print(f"none is named as the recipe's validation: {held} of {len(listed)} held out", markup=False)
+            # what the recipe says of its pictures is not true of these
             chosen = chosen.model_copy(update={"validation": (), "licence": "", "sources": ()})
         stopping = _Stop()
         with bars(not quiet) as shown:

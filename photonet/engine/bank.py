@@ -119,8 +119,8 @@ def build_bank(
                 continue
             progress(done + 1)
     if problems:
-        what = f"{len(problems)} of {len(sources)} training examples cannot be used: {'; '.join(problems[:5])}"
-        raise InputError(what, fix="Mend or remove them.")
+        what = f"{len(problems)} examples cannot be used" if len(problems) > 1 else "an example cannot be used"
+        raise InputError(f"{what}: {'; '.join(problems[:5])}", fix="mend or remove what is named")
     if not index:
         raise InputError(
             f"there is nothing to learn from in {len(sources)} files, as {sources[0].name}", sources[0].files[0].parent

@@ -127,7 +127,7 @@ def make_recipe(fields: dict[str, Any], where: object) -> Recipe:
     try:
         return Recipe.model_validate(fields)
     except ValidationError as error:
-        raise UsageError(describe(error), where, "see the fields of a shipped recipe in weights/") from error
+        raise UsageError(describe(error), where, f"its fields are {', '.join(Recipe.model_fields)}") from error
 
 
 def describe(error: ValidationError, spell: Callable[[str], str] = str) -> str:

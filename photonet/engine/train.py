@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from itertools import islice
-from math import lcm
+from math import ceil, lcm
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +30,7 @@ from photonet.engine.player import Opponent
 from photonet.engine.recipe import Recipe
 from photonet.engine.run import BEFORE_DECAY, STATE, WEIGHTS, Report, Run
 from photonet.engine.task import Network
-from photonet.errors import UsageError
+from photonet.errors import InputError, UsageError
 from photonet.io import check_folder, make_folder
 
 VALIDATION_SEED = 2**30  # of every training; those of recipes are smaller
@@ -64,7 +64,8 @@ def train(
         minutes: time budget instead of the recipe's steps.
         folders: that the sources come from; kept for who resumes.
         resume: go on from the folder's `resume.pt`.
-        init: weights to begin with; those of the same network are deployed first where they fit in that form only.
+        init: weights to begin with, if it is not resumed; those of the same network are deployed first where they fit
+            in that form only.
         devices, nodes: processes per machine, and machines.
         report: told every line of the log, how many examples are decoded, and that nothing was left to do.
         stop: asked after every step; True saves and ends.
@@ -84,7 +85,7 @@ def train(
     fabric.launch()
     torch.manual_seed(recipe.seed)
     module = _build(network, recipe)
-    if init is not None:
+    if init is not None and not resume:
         checkpoint.begin_with(init, module, network, recipe)
     make_folder(folder)
     banks = _banks(fabric, network, sources, folder, report)
@@ -122,7 +123,7 @@ def _check_run(folder: Path, resume: bool) -> None:
     check_folder(folder)
     used = (folder / STATE).exists()
     if resume and not used:
-        raise UsageError("holds nothing to resume", folder)
+        raise UsageError("holds nothing to resume", folder, "leave --resume out, or name the run's folder with -o")
     if used and not resume:
         raise UsageError("holds a training already", folder, "go on with --resume, or name another folder with -o")
     if not used and (folder / WEIGHTS).exists():
@@ -136,9 +137,11 @@ def _check_network(recipe: Recipe, network: Network, sources: tuple[Sequence[Sou
     if not network.pairs and any(len(source.files) > 1 for part in sources for source in part):
         raise UsageError(f"{recipe.network} makes its pairs from clean photos only", "--pairs", "give --photos DIR")
     stride = lcm(network.tiling(_build(network, recipe)).stride, network.crop_multiple)
-    wrong = [f"{n} is {v}" for n in ("crop", "validation_crop") for v in [getattr(recipe, n)] if v % stride]
+    wrong = {n: v for n in ("crop", "validation_crop") for v in [getattr(recipe, n)] if v % stride}
     if wrong:
-        raise UsageError(f"{' and '.join(wrong)}, not a multiple of {stride}", "recipe", "--set crop=N")
+        what = " and ".join(f"{name} is {value}" for name, value in wrong.items())
+        fix = " ".join(f"--set {name}={ceil(value / stride) * stride}" for name, value in wrong.items())
+        raise UsageError(f"{what}, not a multiple of {stride}", "recipe", fix)
 
 
 def _build(network: Network, recipe: Recipe) -> nn.Module:
@@ -280,7 +283,7 @@ def _banks(
     """Training and validation banks; the first process builds them, the others wait.
 
     Raises:
-        InputError: as `build_bank`; where it is in what is held out, that is found first.
+        InputError: as `build_bank`, of both at once.
     """
 
     def sample(source: Source) -> Example | Iterable[Example]:
@@ -293,5 +296,12 @@ def _banks(
         with fabric.rank_zero_first():
             return build_bank(part, sample, folder / f"{name}-bank", " ".join(map(str, read_as(network))), progress)
 
-    validation = bank("validation", sources[1])
-    return bank("training", sources[0]), validation
+    banks, errors = [], []
+    for name, part in zip(("training", "validation"), sources, strict=True):
+        try:
+            banks.append(bank(name, part))
+        except InputError as error:
+            errors.append(error)
+    if errors:
+        raise InputError("; ".join(error.what for error in errors), errors[0].where, errors[0].fix)
+    return banks[0], banks[1]

@@ -100,6 +100,17 @@ def test_resume_finds_the_pictures_again(photonet: Command, photos: Path, tmp_pa
     assert "others than before" not in done.err
 
 
+def test_resumed_with_what_it_began_with(photonet: Command, photos: Path, tmp_path: Path, small_weights: dict):
+    """The same command with --resume: what `--init` names is not loaded again, whatever it is by now."""
+    begin = tmp_path / "begin.safetensors"
+    begin.write_bytes(small_weights["unet"].read_bytes())
+    command = ["train", "denoise", "--photos", photos, "-o", tmp_path / "run", "--init", begin]
+    assert photonet(*command, *sets(steps=1)).code == 0
+    checkpoint.save(begin, checkpoint.read_card(begin), {"other": torch.zeros(3)})
+    done = photonet(*command, *sets(steps=2), "--resume")
+    assert done.code == 0, done.err
+
+
 def test_resumed_with_other_pictures(photonet: Command, photos: Path, tmp_path: Path):
     run, some = tmp_path / "run", tmp_path / "some"
     done = photonet("train", "denoise", "--photos", photos, "-o", run, *sets(steps=2))
@@ -169,7 +180,7 @@ def test_recipe_of_other_pictures(photonet: Command, photos: Path, tmp_path: Pat
     assert "CC BY-SA" in recipe.read_text()
     done = photonet("train", "denoise", "--photos", photos, "--recipe", recipe, "-o", tmp_path / "run", *sets(steps=1))
     assert done.code == 0, done.err
-    assert "every 20th is held out" in done.err
+    assert "1 of 3 held out" in done.err
     card = checkpoint.read_card(tmp_path / "run" / "weights.safetensors")
     assert (card.data.sources, card.licence, card.recipe["validation"]["pictures"]) == ((), "", [])
 
@@ -350,10 +361,13 @@ def test_usage(photonet: Command, photos: Path, monkeypatch: pytest.MonkeyPatch,
     assert not Path("run").exists()
 
 
-def test_damaged_photo(photonet: Command, photos: Path, tmp_path: Path):
-    (photos / "1.png").write_text("no picture")
+def test_damaged_photos(photonet: Command, photos: Path, tmp_path: Path):
+    """One that is held out and one that is not are named at once."""
+    for name in ("0.png", "1.png"):
+        (photos / name).write_text("no picture")
     done = photonet("train", "denoise", "--photos", photos, "-o", tmp_path / "run", *sets())
     assert done.code == 3
+    assert "0.png" in done.err
     assert "1.png" in done.err
 
 

@@ -14,8 +14,8 @@ SHARPER = 1.03  # times the steepest gradients of the photograph
 GRAIN = 1.5  # pixels: grain is not sharpness
 LIGHT, COLOR = 0.012, 0.008  # shares of a picture's light that may go, and by which the channels may differ in that
 NEARBY, RING = 41, 10.0  # pixels and levels: a ring is brighter or darker than all that lies nearby
-# share of the pixels: joints between stones, gaps and mirrors of cars that blur had filled count, too. The deconvolutions
-# that the network is told of do ring: 0.13 to 0.26 of three of these photographs, the gentlest 0.013 to 0.058
+# share of the pixels: joints between stones, gaps and mirrors of cars that blur had filled count, too. What the network
+# is told of, the deconvolutions, does ring: 0.13 to 0.26 of three of these photographs, the gentlest 0.013 to 0.058
 RINGS = 0.0085
 
 
