@@ -70,9 +70,12 @@ def command(name: str) -> Callable[..., None]:
         listed = list_sources(photos, pairs, suffixes, merged=task.photos[1] > 1)
         if chosen.validation and not named(listed, chosen.validation):
             held = len(split(listed, ())[1])
-            err.print(f"none is named as the recipe's validation: {held} of {len(listed)} held out", markup=False)
-            # what the recipe says of its pictures is not true of these
-            chosen = chosen.model_copy(update={"validation": (), "licence": "", "sources": ()})
+            what = (
+                f"none is named as the recipe's validation: {held} of {len(listed)} held out, its sources are not these"
+            )
+            err.print(what, markup=False)
+            foreign = {"validation": (), "licence": "", "sources": ()}
+            chosen = chosen.model_copy(update={name: foreign[name] for name in foreign if name not in changes})
         stopping = _Stop()
         with bars(not quiet) as shown:
             weights = train(
@@ -84,7 +87,7 @@ def command(name: str) -> Callable[..., None]:
                 minutes=minutes,
                 folders=pairs or ([photos] if photos else []),
                 resume=resume,
-                init=checkpoint.find(init) if init else None,
+                init=checkpoint.find(init) if init and not resume else None,
                 devices=devices,
                 nodes=nodes,
                 report=_Printer(shown, quiet),
@@ -132,8 +135,8 @@ def _chosen(
     wanted = given.network if given is not None else changes.get("network", net or task.default_network)
     folder = output or Path("runs") / task.weights_name(wanted)
     kept = read_kept(folder) if resume and (folder / RECIPE).exists() else None
-    if given is not None:
-        recipe = given
+    if given is not None and path is not None:
+        recipe = read_recipe(path, changes, trained=True) if kept is not None and kept.begun else given
     elif kept is not None:
         recipe = make_recipe(with_changes(kept.recipe, changes), folder)
     else:

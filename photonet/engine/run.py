@@ -176,6 +176,7 @@ class Run:
             "data": (self.data.count, self.data.sha256),
             "judged": self.judged,
             "optimizer_name": self.recipe.optimizer,
+            "begun": self.begun,
         }
         content = BytesIO()
         torch.save(state, content)
@@ -210,6 +211,7 @@ class Run:
         self.terms = tuple(state["terms"])
         self.losses = [loss.to(device) for loss in state["losses"]]
         self.skipped = state.get("skipped", 0)
+        self.begun = state.get("begun", self.begun)
         self.steps = self.fitting_steps() if self.minutes else max(self.recipe.steps, self.step)
         count, sha256 = state.get("data", (self.data.count, self.data.sha256))
         if sha256 != self.data.sha256:
@@ -238,16 +240,18 @@ class Run:
                 "recipe": self.recipe.model_dump(mode="json"),
                 "minutes": self.minutes,
                 "folders": [str(folder.absolute()) for folder in self.folders],
+                "begun": self.begun,
             }
             write_atomic(self.folder / RECIPE, json.dumps(kept, indent=2).encode(), overwrite=True)
 
 
 class Kept(NamedTuple):
-    """What a run goes on with: fields of its recipe, minutes, and the folders of its pictures."""
+    """What a run goes on with: its recipe's fields, minutes, folders of its pictures, whether it began with weights."""
 
     recipe: dict[str, Any]
     minutes: float
     folders: tuple[Path, ...]
+    begun: bool
 
 
 def read_kept(folder: Path) -> Kept:
@@ -258,7 +262,8 @@ def read_kept(folder: Path) -> Kept:
     """
     try:
         kept = json.loads((folder / RECIPE).read_text())
-        return Kept(dict(kept["recipe"]), float(kept["minutes"]), tuple(map(Path, kept["folders"])))
+        folders = tuple(map(Path, kept["folders"]))
+        return Kept(dict(kept["recipe"]), float(kept["minutes"]), folders, bool(kept.get("begun", False)))
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise UsageError(
             f"cannot be read ({error})", folder / RECIPE, "move it away, and name a recipe with --recipe"

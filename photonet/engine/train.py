@@ -155,7 +155,7 @@ def fit(run: Run, fabric: Fabric, model: Any, banks: tuple[Bank, Bank], stop: Ca
     """Update until the steps are done or `stop` says so; validate and save every few minutes and at the end."""
     began, saved, first_step = time.monotonic() - run.seconds, time.monotonic(), run.step
     pace = Pace()
-    if run.best == float("-inf"):  # it begins, or goes on with other scores than before
+    if run.best == float("-inf") and run.step < run.steps:  # it begins, or goes on with other scores than before
         validate(run, fabric, model, banks[1])
     while run.step < run.steps:
         rate, was_falling = run.recipe.rate(run.step, run.steps), run.falling
@@ -293,15 +293,15 @@ def _banks(
         def progress(done: int) -> None:
             report({"decoded": done, "of": len(part)})
 
-        with fabric.rank_zero_first():
-            return build_bank(part, sample, folder / f"{name}-bank", " ".join(map(str, read_as(network))), progress)
+        return build_bank(part, sample, folder / f"{name}-bank", " ".join(map(str, read_as(network))), progress)
 
     banks, errors = [], []
     for name, part in zip(("training", "validation"), sources, strict=True):
-        try:
-            banks.append(bank(name, part))
-        except InputError as error:
-            errors.append(error)
+        with fabric.rank_zero_first():
+            try:  # in here, so that every process comes to both of its barriers
+                banks.append(bank(name, part))
+            except InputError as error:
+                errors.append(error)
     if errors:
         raise InputError("; ".join(error.what for error in errors), errors[0].where, errors[0].fix)
     return banks[0], banks[1]

@@ -101,14 +101,18 @@ def test_resume_finds_the_pictures_again(photonet: Command, photos: Path, tmp_pa
 
 
 def test_resumed_with_what_it_began_with(photonet: Command, photos: Path, tmp_path: Path, small_weights: dict):
-    """The same command with --resume: what `--init` names is not loaded again, whatever it is by now."""
+    """The same command with --resume: what `--init` named is not loaded again, and need not be named."""
     begin = tmp_path / "begin.safetensors"
     begin.write_bytes(small_weights["unet"].read_bytes())
-    command = ["train", "denoise", "--photos", photos, "-o", tmp_path / "run", "--init", begin]
-    assert photonet(*command, *sets(steps=1)).code == 0
-    checkpoint.save(begin, checkpoint.read_card(begin), {"other": torch.zeros(3)})
-    done = photonet(*command, *sets(steps=2), "--resume")
-    assert done.code == 0, done.err
+    recipe = Path(__file__).parents[2] / "weights" / "denoise-unet.toml"
+    command = ["train", "denoise", "--photos", photos, "-o", tmp_path / "run", "--recipe", recipe]
+    assert photonet(*command, *sets(steps=1), "--init", begin).code == 0
+    begin.unlink()
+    for steps, flags in ((2, ["--init", begin]), (3, [])):
+        done = photonet(*command, *sets(steps=steps), *flags, "--resume")
+        assert done.code == 0, done.err
+        kept = json.loads((tmp_path / "run" / "recipe.json").read_text())["recipe"]
+        assert (kept["steps"], kept["lr"]) == (steps, checkpoint.recipe_of("denoise-unet")["lr"])
 
 
 def test_resumed_with_other_pictures(photonet: Command, photos: Path, tmp_path: Path):
