@@ -11,7 +11,7 @@ import typer
 from photonet.engine import checkpoint
 from photonet.engine.data import list_sources, named, split
 from photonet.engine.device import pick_device
-from photonet.engine.recipe import Recipe, beginning, make_options, make_recipe, read_recipe, with_changes
+from photonet.engine.recipe import Recipe, make_options, make_recipe, read_fields
 from photonet.engine.run import RECIPE, Kept, read_kept
 from photonet.engine.task import Task
 from photonet.engine.train import train
@@ -129,18 +129,16 @@ def _chosen(
     trained: bool,
 ) -> tuple[Recipe, Path, Kept | None]:
     """The recipe of a file, of the run that is resumed, or of the shipped weights; the run's folder; what it kept."""
-    given = read_recipe(path, changes, trained) if path else None
-    if given is not None and given.task != task.name:
-        raise UsageError(f"this recipe is for {given.task}, not for {task.name}", path)
-    wanted = given.network if given is not None else changes.get("network", net or task.default_network)
+    fields = read_fields(path) if path else {}
+    if fields.get("task", task.name) != task.name:
+        raise UsageError(f"this recipe is for {fields['task']}, not for {task.name}", path)
+    wanted = changes.get("network") or fields.get("network") or net or task.default_network
     folder = output or Path("runs") / task.weights_name(wanted)
     kept = read_kept(folder) if resume and (folder / RECIPE).exists() else None
-    if given is not None and path is not None:
-        recipe = read_recipe(path, changes, trained=True) if kept is not None and kept.begun else given
-    elif kept is not None:
-        recipe = make_recipe(with_changes(kept.recipe, changes), folder)
-    else:
-        recipe = _shipped(task, wanted, changes, trained)
+    if not path:
+        fields = kept.recipe if kept is not None else _shipped(task, wanted)
+    trained = trained or (kept is not None and kept.begun)
+    recipe = make_recipe(fields, path or (folder if kept else "--set"), changes, trained)
     if net and net != recipe.network:
         raise UsageError(f"what is trained here is {recipe.network}, not {net}", path or folder, "leave --net out")
     if recipe.network not in task.networks:
@@ -148,14 +146,14 @@ def _chosen(
     return recipe, folder, kept
 
 
-def _shipped(task: Task, network: str, changes: Mapping[str, Any], trained: bool) -> Recipe:
-    """The recipe of the shipped weights, with changes."""
-    fields = beginning(checkpoint.recipe_of(task.weights_name(network)), trained)
+def _shipped(task: Task, network: str) -> dict[str, Any]:
+    """Fields of the recipe of the shipped weights."""
     # what they were trained on says nothing of the user's pictures, and their seed only kept the last training apart
     # from those before it
     foreign = ("licence", "sources", "validation", "seed")
-    own = {key: value for key, value in fields.items() if key not in foreign}
-    return make_recipe(with_changes({**own, "task": task.name, "network": network}, changes), "--set")
+    shipped = checkpoint.recipe_of(task.weights_name(network))
+    own = {key: value for key, value in shipped.items() if key not in foreign}
+    return {**own, "task": task.name, "network": network}
 
 
 def _folders(

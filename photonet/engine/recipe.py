@@ -71,35 +71,18 @@ class Recipe(BaseModel):
         return self.lr * rise * max(fall, 0)
 
 
-def read_recipe(path: Path, changes: Mapping[str, Any], trained: bool = False) -> Recipe:
-    """A recipe from a TOML file, with some fields replaced.
-
-    Args:
-        trained: whether the training begins with trained weights; where not, the file's table `begin` holds.
+def read_fields(path: Path) -> dict[str, Any]:
+    """What stands in a TOML file.
 
     Raises:
-        UsageError: the file is missing or broken; all wrong fields are listed.
+        UsageError: the file is missing or broken.
     """
     try:
-        content = tomllib.loads(path.read_text())
+        return tomllib.loads(path.read_text())
     except OSError as error:
         raise UsageError(f"cannot be read ({error.strerror})", path) from error
     except tomllib.TOMLDecodeError as error:
         raise UsageError(f"is not TOML ({error})", path) from error
-    return make_recipe(with_changes(beginning(content, trained), changes), path)
-
-
-def beginning(fields: Mapping[str, Any], trained: bool) -> dict[str, Any]:
-    """Fields of a recipe without its table `begin`, which says what random weights take instead.
-
-    Raises:
-        UsageError: as `with_changes`.
-    """
-    rest = {name: value for name, value in fields.items() if name != "begin"}
-    begin = fields.get("begin", {})
-    if not isinstance(begin, Mapping):
-        raise UsageError("is no table of fields", "begin")
-    return rest if trained else with_changes(rest, begin)
 
 
 def with_changes(fields: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
@@ -118,16 +101,28 @@ def with_changes(fields: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[
     return result
 
 
-def make_recipe(fields: dict[str, Any], where: object) -> Recipe:
-    """A recipe from its fields.
+def make_recipe(
+    fields: Mapping[str, Any], where: object, changes: Mapping[str, Any] | None = None, trained: bool = False
+) -> Recipe:
+    """A recipe from its fields, some of them replaced.
+
+    Args:
+        where: they stand, for errors.
+        trained: whether the training begins with trained weights; where not, the table `begin` holds.
 
     Raises:
-        UsageError: all wrong fields are listed.
+        UsageError: as `with_changes`; `begin` is no table; all wrong fields are listed.
     """
+    begin = fields.get("begin", {})
+    if not isinstance(begin, Mapping):
+        raise UsageError("is no table of fields", "begin")
+    rest = {name: value for name, value in fields.items() if name != "begin"}
+    begun = rest if trained else with_changes(rest, begin)
     try:
-        return Recipe.model_validate(fields)
+        return Recipe.model_validate(with_changes(begun, changes or {}))
     except ValidationError as error:
-        raise UsageError(describe(error), where, f"its fields are {', '.join(Recipe.model_fields)}") from error
+        fix = f"its fields are {', '.join(Recipe.model_fields)}"
+        raise UsageError(describe(error), where, fix) from error
 
 
 def describe(error: ValidationError, spell: Callable[[str], str] = str) -> str:

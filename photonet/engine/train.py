@@ -64,8 +64,7 @@ def train(
         minutes: time budget instead of the recipe's steps.
         folders: that the sources come from; kept for who resumes.
         resume: go on from the folder's `resume.pt`.
-        init: weights to begin with, if it is not resumed; those of the same network are deployed first where they fit
-            in that form only.
+        init: weights to begin with; those of the same network are deployed first where they fit in that form only.
         devices, nodes: processes per machine, and machines.
         report: told every line of the log, how many examples are decoded, and that nothing was left to do.
         stop: asked after every step; True saves and ends.
@@ -85,7 +84,7 @@ def train(
     fabric.launch()
     torch.manual_seed(recipe.seed)
     module = _build(network, recipe)
-    if init is not None and not resume:
+    if init is not None:
         checkpoint.begin_with(init, module, network, recipe)
     make_folder(folder)
     banks = _banks(fabric, network, sources, folder, report)

@@ -331,13 +331,13 @@ class TestRecipe:
     def test_shipped_recipes_are_valid(self):
         from importlib.resources import files
 
-        from photonet.engine.recipe import make_options, read_recipe
+        from photonet.engine.recipe import make_options, make_recipe, read_fields
         from photonet.tasks import get_task
 
         recipes = sorted(Path(str(files("photonet_weights"))).glob("*.toml"))
         assert recipes
         for path in recipes:
-            recipe = read_recipe(path, {})
+            recipe = make_recipe(read_fields(path), path)
             network = get_task(recipe.task).networks[recipe.network]
             make_options(network.training, recipe.training)
             network.build({**network.config, **recipe.config})

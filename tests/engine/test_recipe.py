@@ -4,7 +4,7 @@ import pytest
 from pydantic import Field
 
 from photonet.engine.checkpoint import shipped
-from photonet.engine.recipe import Recipe, make_options, make_recipe, read_recipe
+from photonet.engine.recipe import Recipe, make_options, make_recipe, read_fields
 from photonet.engine.task import Options
 from photonet.errors import UsageError
 
@@ -27,7 +27,7 @@ def test_value_rate_without_warmup_and_decay():
 def test_read(tmp_path):
     path = tmp_path / "mine.toml"
     path.write_text('task = "denoise"\nnetwork = "unet"\nsteps = 10\nlr = 1e-3\n[training]\ncamera = 0.3\n')
-    recipe = read_recipe(path, {"steps": 20})
+    recipe = make_recipe(read_fields(path), path, {"steps": 20})
     assert (recipe.steps, recipe.lr, recipe.training) == (20, 1e-3, {"camera": 0.3})
     assert recipe.batch == Recipe.model_fields["batch"].default
 
@@ -35,7 +35,7 @@ def test_read(tmp_path):
 def test_read_changes_one_field_of_a_table(tmp_path):
     path = tmp_path / "recipe.toml"
     path.write_text('task = "t"\nnetwork = "n"\nlr = 1.0\n[training]\ngray = 0.5\nsigma = [1, 2]\n')
-    recipe = read_recipe(path, {"training.gray": 0.25, "config.width": 3, "lr": 0.5})
+    recipe = make_recipe(read_fields(path), path, {"training.gray": 0.25, "config.width": 3, "lr": 0.5})
     assert recipe.training == {"gray": 0.25, "sigma": [1, 2]}
     assert recipe.config == {"width": 3}
     assert recipe.lr == 0.5
@@ -47,20 +47,20 @@ def test_read_for_random_weights(tmp_path):
         'task = "t"\nnetwork = "n"\nlr = 1e-4\nbatch = 3\n[training]\ngray = 0.5\n'
         '[begin]\nlr = 1e-2\n"training.gray" = 0\n'
     )
-    begun, trained = (read_recipe(path, {"batch": 4}, given) for given in (False, True))
+    begun, trained = (make_recipe(read_fields(path), path, {"batch": 4}, given) for given in (False, True))
     assert (begun.lr, begun.batch, begun.training) == (1e-2, 4, {"gray": 0})
     assert (trained.lr, trained.batch, trained.training) == (1e-4, 4, {"gray": 0.5})
-    assert read_recipe(path, {"lr": 1.0}).lr == 1
+    assert make_recipe(read_fields(path), path, {"lr": 1.0}).lr == 1
     path.write_text('task = "t"\nnetwork = "n"\nbegin = 3\n')
     with pytest.raises(UsageError, match="begin: is no table"):
-        read_recipe(path, {})
+        make_recipe(read_fields(path), path)
     path.write_text('task = "t"\nnetwork = "n"\n[begin]\nllr = 3\n')
     with pytest.raises(UsageError, match="llr"):
-        read_recipe(path, {})
+        make_recipe(read_fields(path), path)
 
 
 def test_shipped_recipes_are_read():
-    recipes = {path: read_recipe(path, {}) for path in sorted(shipped()[0].parent.glob("*.toml"))}
+    recipes = {path: make_recipe(read_fields(path), path) for path in sorted(shipped()[0].parent.glob("*.toml"))}
     with_weights = [recipe for path, recipe in recipes.items() if path.with_suffix(".safetensors").exists()]
     assert len(with_weights) == len(shipped())
     assert all(recipe.licence and recipe.sources for recipe in with_weights)
@@ -82,10 +82,10 @@ def test_error_all_fields_are_named():
 def test_error_file(tmp_path):
     path = tmp_path / "mine.toml"
     with pytest.raises(UsageError, match="cannot be read"):
-        read_recipe(path, {})
+        make_recipe(read_fields(path), path)
     path.write_text("steps = = 3")
     with pytest.raises(UsageError, match="is not TOML"):
-        read_recipe(path, {})
+        make_recipe(read_fields(path), path)
 
 
 class Sharpen(Options):
