@@ -15,7 +15,7 @@ from photonet.color import ColorState
 from photonet.errors import InputError, UsageError
 from photonet.io import read as read_photo
 from photonet.io.atomic import check_target, write_atomic
-from photonet.io.icc import fitting
+from photonet.io.metadata.icc import fitting
 from photonet.photo import Photo
 
 from .compare_crops import choose_crops, cut, measure_detail, preview, shrink

@@ -6,12 +6,12 @@
 from photonet.io.atomic import OutputError, check_folder, check_target, make_folder, write_atomic
 from photonet.io.formats import FORMATS, RAW_SUFFIXES, READABLE_SUFFIXES, WRITABLE_SUFFIXES, named, suffix_for, writable
 from photonet.io.kernels import read_kernels
-from photonet.io.metadata import Keep, camera_model
+from photonet.io.metadata.exif_block import Keep, camera_model
+from photonet.io.metadata.sensor import Told, flaws
+from photonet.io.metadata.xmp import carries_note, read_note, with_note
 from photonet.io.reading import MAX_MEGAPIXELS, FormatInfo, identify, read, read_bytes
-from photonet.io.sensor import Told, flaws
 from photonet.io.video import FILM_SUFFIXES, read_frames
 from photonet.io.writing import Packed, WriteReport, check_writable, encode, pack, working_dtype, write
-from photonet.io.xmp import carries_note, read_note, with_note
 
 __all__ = [
     "FILM_SUFFIXES",

@@ -24,7 +24,7 @@ class Format:
     Args:
         name: as in `--format`.
         suffixes: the usual one first.
-        module: the codec, below `photonet.io`.
+        module: the codec, below `photonet.io.codecs`.
         depths: bits per sample that photonet writes; empty for a format that it only reads.
         alpha: whether it has room for alpha.
         gray: whether it has room for a picture with one channel.
@@ -50,7 +50,7 @@ class Format:
     @property
     def codec(self) -> Codec:
         """The codec's module, imported now: importing `photonet.io` loads no decoder."""
-        module: Any = importlib.import_module(f"photonet.io.{self.module}")
+        module: Any = importlib.import_module(f"photonet.io.codecs.{self.module}")
         return cast(Codec, module)
 
 
@@ -137,7 +137,7 @@ def detect(stream: BinaryIO, name: str) -> Format:
     stream.seek(0)
     found = _by_signature(head)
     if found == "tiff":
-        from photonet.io.rawkind import is_raw
+        from photonet.io.codecs.rawkind import is_raw
 
         found = "raw" if is_raw(stream, Path(name).suffix.lower() in RAW_SUFFIXES) else "tiff"
         stream.seek(0)

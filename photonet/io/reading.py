@@ -9,12 +9,13 @@ from typing import BinaryIO, TypeVar
 import numpy as np
 
 from photonet.errors import InputError, PhotonetError
-from photonet.io import icc as profiles
-from photonet.io import metadata, raw
+from photonet.io.codecs import raw
 from photonet.io.formats import FORMATS, HEADERLESS_SUFFIX, Format, detect
 from photonet.io.frame import Frame, Header
+from photonet.io.metadata import exif_block
+from photonet.io.metadata import icc as profiles
+from photonet.io.metadata.sensor import Told
 from photonet.io.quantize import count_non_finite
-from photonet.io.sensor import Told
 from photonet.photo import Exposure, Metadata, Photo
 
 MAX_MEGAPIXELS = 512  # four times the largest camera sensor; a larger claim is a mistake or an attack
@@ -146,10 +147,10 @@ def _photo(frame: Frame, source: Path | None) -> Photo:
     icc, notes = profiles.fitting(frame.icc, frame.pixels.shape[2])
     layers = {} if frame.alpha is None else {"alpha": turned(frame.alpha, frame.orientation)}
     meta = Metadata(
-        exif=metadata.upright_exif(frame.exif),
-        xmp=metadata.upright_xmp(frame.xmp),
+        exif=exif_block.upright_exif(frame.exif),
+        xmp=exif_block.upright_xmp(frame.xmp),
         icc=icc,
-        exposure=_merged(metadata.exposure(frame.exif), frame.exposure),
+        exposure=_merged(exif_block.exposure(frame.exif), frame.exposure),
         source=source,
         notes=frame.notes + notes,
     )

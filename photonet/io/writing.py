@@ -8,13 +8,13 @@ import numpy as np
 
 from photonet.color import SENSOR_STATES, ColorState, srgb_decode, srgb_encode
 from photonet.errors import PhotonetError, UsageError
-from photonet.io import icc as profiles
 from photonet.io.atomic import check_target, write_atomic
 from photonet.io.formats import Format, writable
 from photonet.io.frame import Frame
-from photonet.io.metadata import Keep, filtered
+from photonet.io.metadata import icc as profiles
+from photonet.io.metadata.exif_block import Keep, filtered
+from photonet.io.metadata.xmp import is_needed, is_own
 from photonet.io.quantize import Curve, quantize, refuse_non_finite
-from photonet.io.xmp import is_needed, is_own
 from photonet.photo import Metadata, Photo
 
 PHOTO_DEPTHS = {"uint8": 8, "uint16": 16, "float32": 32}
@@ -162,7 +162,7 @@ def _pack(photo: Photo, kind: Format, bit_depth: int | None, quality: int | None
 
 def _pack_recorded(photo: Photo, kind: Format, quality: int | None, keep: Keep) -> Packed:
     """What a sensor recorded, in the depth and with the levels of a DNG."""
-    from photonet.io.dng import code_values
+    from photonet.io.codecs.dng import code_values
 
     meta = filtered(photo.meta, keep)
     samples, clipped = quantize(photo.pixels, np.uint16, code_values)

@@ -12,7 +12,7 @@ from photonet import io
 from photonet.color import SRGB_TO_XYZ, ColorState
 from photonet.errors import InputError, PhotonetError, UsageError
 from photonet.io import Told, pack, read, write
-from photonet.io.raw import upright
+from photonet.io.codecs.raw import upright
 from photonet.photo import Metadata, Photo, Sensor
 
 MATRIX = np.array([[0.9020, -0.2890, -0.0715], [-0.4535, 1.2436, 0.2348], [-0.0934, 0.1919, 0.7086]])

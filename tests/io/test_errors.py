@@ -11,7 +11,7 @@ from PIL import Image
 
 from photonet import io
 from photonet.errors import ExitCode, InputError
-from photonet.io import jpeg
+from photonet.io.codecs import jpeg
 from photonet.photo import Photo
 
 FORMATS = ["jpeg", "png", "tiff", "webp", "avif", "exr", "hdr"]

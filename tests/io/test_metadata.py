@@ -8,7 +8,7 @@ import tifffile
 from PIL import Image
 
 from photonet import io
-from photonet.io import metadata
+from photonet.io.metadata import exif_block
 from photonet.photo import Exposure, Metadata, Photo
 
 # The stored picture [[1, 2, 3], [4, 5, 6]] shown upright, for each EXIF orientation.
@@ -38,7 +38,7 @@ def test_value_orientation(orientation, name, exif, pillow_bytes):
     expected = blocks(UPRIGHT[orientation])
     assert photo.pixels.shape[:2] == expected.shape
     assert abs(photo.pixels[..., 0].astype(int) - expected).max() <= 3
-    assert metadata.orientation(photo.meta.exif) == 1
+    assert exif_block.orientation(photo.meta.exif) == 1
     assert io.read_bytes(io.encode(photo, "png")).pixels.shape == photo.pixels.shape  # not turned twice
 
 
@@ -71,14 +71,14 @@ def test_value_identify_is_upright(exif, pillow_bytes, tmp_path):
 
 def test_value_only_orientation_changes(exif):
     before = exif(8)
-    after = metadata.upright_exif(before)
+    after = exif_block.upright_exif(before)
     changed = [at for at in range(len(before)) if before[at] != after[at]]
     assert len(changed) == 1
     assert (before[changed[0]], after[changed[0]]) == (8, 1)
 
 
 def test_value_orientation_removed_in_place(exif):
-    shorter = metadata.without_orientation(exif(8))
+    shorter = exif_block.without_orientation(exif(8))
     assert len(shorter) == len(exif(8))
     before, after = Image.Exif(), Image.Exif()
     before.load(exif(8))
@@ -89,9 +89,11 @@ def test_value_orientation_removed_in_place(exif):
 
 
 def test_value_xmp_orientation(xmp):
-    assert b'tiff:Orientation="1"' in metadata.upright_xmp(xmp)
-    assert metadata.upright_xmp(b"<tiff:Orientation>8</tiff:Orientation>") == b"<tiff:Orientation>1</tiff:Orientation>"
-    assert metadata.upright_xmp(b'dc:title="6"') == b'dc:title="6"'
+    assert b'tiff:Orientation="1"' in exif_block.upright_xmp(xmp)
+    assert (
+        exif_block.upright_xmp(b"<tiff:Orientation>8</tiff:Orientation>") == b"<tiff:Orientation>1</tiff:Orientation>"
+    )
+    assert exif_block.upright_xmp(b'dc:title="6"') == b'dc:title="6"'
 
 
 @pytest.mark.parametrize("name", ["jpeg", "png", "webp", "avif"])
@@ -99,9 +101,9 @@ def test_value_blocks_survive(full_photo, name):
     back = io.read_bytes(io.encode(full_photo, name)).meta
     again = io.read_bytes(io.encode(io.read_bytes(io.encode(full_photo, name)), name)).meta
     assert back.icc == again.icc == full_photo.meta.icc
-    kept = full_photo.meta.exif if name != "avif" else metadata.without_orientation(full_photo.meta.exif)
+    kept = full_photo.meta.exif if name != "avif" else exif_block.without_orientation(full_photo.meta.exif)
     assert back.exif == again.exif == kept
-    assert back.xmp == again.xmp == metadata.upright_xmp(full_photo.meta.xmp)
+    assert back.xmp == again.xmp == exif_block.upright_xmp(full_photo.meta.xmp)
     assert back.exposure == Exposure(1 / 250, 400, 2.8)
 
 
@@ -110,7 +112,7 @@ def test_value_tiff_keeps_what_can_move(full_photo, noise, dtype):
     data = io.encode(full_photo.with_pixels(noise(dtype)), "tiff")
     back = io.read_bytes(data).meta
     assert back.icc == full_photo.meta.icc
-    assert back.xmp == metadata.upright_xmp(full_photo.meta.xmp)
+    assert back.xmp == exif_block.upright_xmp(full_photo.meta.xmp)
     assert back.exposure == Exposure(1 / 250, 400, 2.8)
     read = Image.Exif()
     read.load(back.exif)
@@ -161,10 +163,10 @@ def test_value_oversized_blocks_leave_a_note(smooth, exif, tmp_path):
 
 @pytest.mark.parametrize("block", [b"", b"II*\0", b"garbage!", b"MM\0*\0\0\0\x08\xff\xff", b"II*\0\xff\xff\xff\xff"])
 def test_error_damaged_exif_is_harmless(block):
-    assert metadata.orientation(block) == 1
-    assert metadata.exposure(block) == Exposure()
-    assert metadata.upright_exif(block) == block
-    assert metadata.rebuilt(block, metadata.MAIN_TAGS, metadata.BASIC_EXIF_TAGS) is None
+    assert exif_block.orientation(block) == 1
+    assert exif_block.exposure(block) == Exposure()
+    assert exif_block.upright_exif(block) == block
+    assert exif_block.rebuilt(block, exif_block.MAIN_TAGS, exif_block.BASIC_EXIF_TAGS) is None
 
 
 def test_notes_on_the_layout_of_a_tiff_stay_behind(tmp_path):

@@ -8,7 +8,7 @@ import pytest
 
 from photonet import io
 from photonet.color import ColorState
-from photonet.io.metadata import camera_model, exposure
+from photonet.io.metadata.exif_block import camera_model, exposure
 
 DATA = Path(os.environ.get("PHOTONET_DATA", ""))
 needs_data = pytest.mark.skipif("PHOTONET_DATA" not in os.environ, reason="PHOTONET_DATA is not set")

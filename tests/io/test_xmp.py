@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from photonet.io import carries_note, read_note, with_note, write
-from photonet.io.xmp import MAX_SEGMENT_BYTES, is_own
+from photonet.io.metadata.xmp import MAX_SEGMENT_BYTES, is_own
 from photonet.photo import Metadata, Photo
 
 FOREIGN = (

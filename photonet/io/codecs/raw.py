@@ -10,12 +10,12 @@ import numpy as np
 
 from photonet.color import ColorState
 from photonet.errors import InputError, UsageError
-from photonet.io import metadata
-from photonet.io.dngtags import SUB_IFDS, XMP
+from photonet.io.codecs.rawkind import MAX_SUB_IFDS
 from photonet.io.frame import QUARTER_TURNS, Header
-from photonet.io.ifd import Directory, MalformedError, open_tiff, read_directory
-from photonet.io.rawkind import MAX_SUB_IFDS
-from photonet.io.sensor import Told, sensor_of, sensor_told
+from photonet.io.metadata import exif_block
+from photonet.io.metadata.dngtags import SUB_IFDS, XMP
+from photonet.io.metadata.ifd import Directory, MalformedError, open_tiff, read_directory
+from photonet.io.metadata.sensor import Told, sensor_of, sensor_told
 from photonet.photo import Exposure, Metadata, Photo, Sensor
 
 COLORS = 3
@@ -38,7 +38,7 @@ def recorded(stream: BinaryIO, source: Path | None, told: Told) -> Photo:
 
     EXIF comes from the file where it is built like a TIFF, XMP too, else EXIF from the JPEG inside it.
     """
-    exif = metadata.from_tiff(stream)
+    exif = exif_block.from_tiff(stream)
     with _open(stream) as raw:
         exif = exif or _preview_exif(raw)  # before the pixels: LibRaw crashes on some files the other way round
         values = raw.raw_image_visible
@@ -50,7 +50,7 @@ def recorded(stream: BinaryIO, source: Path | None, told: Told) -> Photo:
         sensor = sensor_of(raw, tags, told, notes)
         pixels = _normalized(values if values.ndim == 2 else values[..., :COLORS], sensor)
         exposure, orientation = _exposure(raw), FLIP_TO_ORIENTATION.get(raw.sizes.flip, 1)
-    xmp = metadata.upright_xmp(tags[XMP].data) if XMP in tags else None
+    xmp = exif_block.upright_xmp(tags[XMP].data) if XMP in tags else None
     meta = Metadata(exif=exif, xmp=xmp, exposure=exposure, source=source, notes=tuple(notes))
     state = ColorState.MOSAIC if pixels.shape[2] == 1 else ColorState.CAMERA
     return upright(Photo(pixels, state, meta, sensor), orientation)
@@ -134,10 +134,10 @@ def _preview_exif(raw: Any) -> bytes | None:
         if preview.format != rawpy.ThumbFormat.JPEG:
             return None
         with Image.open(BytesIO(preview.data)) as image:
-            exif = metadata.strip_prefix(image.info.get("exif"))
+            exif = exif_block.strip_prefix(image.info.get("exif"))
     except (rawpy.LibRawError, UnidentifiedImageError, Image.DecompressionBombError, OSError, ValueError):
         return None  # no preview, or a damaged one: the picture itself is there
-    return metadata.of_camera(exif)
+    return exif_block.of_camera(exif)
 
 
 def _exposure(raw: Any) -> Exposure:

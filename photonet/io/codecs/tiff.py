@@ -14,9 +14,10 @@ import numpy as np
 
 from photonet.color import ColorState
 from photonet.errors import InputError
-from photonet.io import metadata, opencv, pillow
+from photonet.io.codecs import opencv, pillow
 from photonet.io.frame import Encoded, Frame, Header
-from photonet.io.ifd import MalformedError, open_tiff, read_directory, write_tree
+from photonet.io.metadata import exif_block
+from photonet.io.metadata.ifd import MalformedError, open_tiff, read_directory, write_tree
 
 XMP_TAG, ORIENTATION_TAG, ICC_TAG = 700, 274, 34675
 MINISWHITE, MINISBLACK, RGB, PALETTE, CMYK = 0, 1, 2, 3, 5
@@ -46,7 +47,7 @@ def decode(stream: BinaryIO) -> Frame:
     if premultiplied and alpha is not None:
         notes += ("alpha is premultiplied: colors are kept as they are",)
     state = ColorState.LINEAR if pixels.dtype == np.float32 and icc is None else ColorState.SRGB
-    exif = metadata.from_tiff(stream)
+    exif = exif_block.from_tiff(stream)
     return Frame(pixels, alpha, state, exif=exif, xmp=xmp, icc=icc, orientation=orientation, notes=notes)
 
 
@@ -165,7 +166,7 @@ def _without_orientation(stream: BinaryIO) -> bytes:
     entry = read_directory(stream, order, offset).get(ORIENTATION_TAG)
     stream.seek(0)
     data = stream.read()
-    return metadata.set_orientation(data, entry) if entry else data
+    return exif_block.set_orientation(data, entry) if entry else data
 
 
 def append_exif(stream: io.BytesIO, exif: bytes) -> tuple[str, ...]:
@@ -175,7 +176,7 @@ def append_exif(stream: io.BytesIO, exif: bytes) -> tuple[str, ...]:
     except MalformedError:
         return ("EXIF was left out: a TIFF over 4 GB has no room for it",)
     main = read_directory(stream, "<", offset)
-    fields, children = metadata.portable_tree(exif)
+    fields, children = exif_block.portable_tree(exif)
     merged = {entry.tag: entry for entry in fields} | main
     end = stream.seek(0, io.SEEK_END)
     stream.write(b"\0" * (end % 2))

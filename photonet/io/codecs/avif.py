@@ -4,8 +4,9 @@ import io
 from dataclasses import replace
 from typing import BinaryIO
 
-from photonet.io import metadata, pillow
+from photonet.io.codecs import pillow
 from photonet.io.frame import Encoded, Frame, Header
+from photonet.io.metadata import exif_block
 
 FULL_CHROMA_QUALITY = 90
 
@@ -26,6 +27,6 @@ def encode(frame: Frame, quality: int) -> Encoded:
     subsampling = "4:4:4" if quality >= FULL_CHROMA_QUALITY else "4:2:0"
     stream = io.BytesIO()
     # Pillow would move the orientation into properties of AVIF and write EXIF anew, which breaks maker notes.
-    options = pillow.save_options(replace(frame, exif=metadata.without_orientation(frame.exif)))
+    options = pillow.save_options(replace(frame, exif=exif_block.without_orientation(frame.exif)))
     pillow.to_image(frame).save(stream, "AVIF", quality=quality, subsampling=subsampling, **options)
     return Encoded(stream.getvalue())

@@ -5,9 +5,9 @@ from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 
-from photonet.io import icc as profiles
 from photonet.io.frame import Frame, Header, split_alpha
-from photonet.io.metadata import orientation, strip_prefix
+from photonet.io.metadata import icc as profiles
+from photonet.io.metadata.exif_block import orientation, strip_prefix
 
 STRIPE_PIXELS = 1 << 20
 PLAIN_MODES = ("L", "LA", "RGB", "RGBA", "I;16", "I;16B", "I;16L")

@@ -2,7 +2,7 @@
 
 from typing import BinaryIO
 
-from photonet.io import pillow
+from photonet.io.codecs import pillow
 from photonet.io.frame import Frame, Header
 
 PILLOW_NAMES = ("GIF", "BMP")

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 
 from photonet.color import ColorState
-from photonet.io import dngtags, metadata
+from photonet.io.codecs.tiff import append_exif
 from photonet.io.frame import Encoded, Frame
-from photonet.io.tiff import append_exif
+from photonet.io.metadata import dngtags, exif_block
 from photonet.photo import Sensor
 
 # Levels of the file. Values below black are part of the noise; some sensors go a little beyond their white level.
@@ -92,5 +92,5 @@ def _rationals(values: Any) -> tuple[int, ...]:
 
 def _camera_name(exif: bytes | None) -> bytes:
     """Model of the camera, as DNG wants it: with a zero at its end."""
-    name = metadata.camera_model(exif) or CAMERA_NAME
+    name = exif_block.camera_model(exif) or CAMERA_NAME
     return name.encode("ascii", "replace") + b"\0"

@@ -8,7 +8,7 @@ from collections.abc import Collection
 from typing import BinaryIO, Literal
 
 from photonet.errors import UsageError
-from photonet.io.ifd import Directory, Entry, MalformedError, open_tiff, read_directory, short, write_tree
+from photonet.io.metadata.ifd import Directory, Entry, MalformedError, open_tiff, read_directory, short, write_tree
 from photonet.photo import Exposure, Metadata
 
 Keep = Literal["full", "basic", "none"]

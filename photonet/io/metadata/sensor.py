@@ -8,8 +8,8 @@ import numpy as np
 
 from photonet.color import SRGB_TO_XYZ
 from photonet.errors import InputError, UsageError
-from photonet.io.dngtags import COLOR_MATRIX_1, COLOR_MATRIX_2, NOISE_PROFILE
-from photonet.io.ifd import Entry
+from photonet.io.metadata.dngtags import COLOR_MATRIX_1, COLOR_MATRIX_2, NOISE_PROFILE
+from photonet.io.metadata.ifd import Entry
 from photonet.photo import Sensor
 
 LETTERS, GREEN = "RGB", 1

@@ -3,7 +3,7 @@
 from typing import Any, BinaryIO
 
 from photonet.errors import InputError
-from photonet.io import pillow
+from photonet.io.codecs import pillow
 from photonet.io.frame import Frame, Header
 
 

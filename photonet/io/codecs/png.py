@@ -13,8 +13,9 @@ from typing import BinaryIO, NamedTuple
 import numpy as np
 
 from photonet.errors import InputError
-from photonet.io import metadata, opencv, pillow
+from photonet.io.codecs import opencv, pillow
 from photonet.io.frame import Encoded, Frame, Header
+from photonet.io.metadata import exif_block
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 GRAY, PALETTE, GRAY_ALPHA = 0, 3, 4
@@ -55,7 +56,7 @@ def decode(stream: BinaryIO) -> Frame:
         notes = ()
     if any(chunk.kind == b"acTL" for chunk in chunks):
         notes = ("first picture of an animation",)
-    return Frame(pixels, alpha, exif=exif, xmp=xmp, icc=icc, orientation=metadata.orientation(exif), notes=notes)
+    return Frame(pixels, alpha, exif=exif, xmp=xmp, icc=icc, orientation=exif_block.orientation(exif), notes=notes)
 
 
 def encode(frame: Frame, quality: int) -> Encoded:
@@ -97,7 +98,7 @@ def _carried(chunks: list[_Chunk]) -> tuple[bytes | None, bytes | None, bytes | 
     for kind, view, _ in chunks:
         data = b"" if kind in PIXEL_CHUNKS else bytes(view)
         if kind == b"eXIf":
-            exif = metadata.strip_prefix(data)
+            exif = exif_block.strip_prefix(data)
         elif kind == b"iCCP":
             icc = _inflated(data.partition(b"\0")[2][1:])
         elif kind == b"iTXt" and data.startswith(XMP_KEYWORD + b"\0"):

@@ -3,7 +3,7 @@
 import io
 from typing import BinaryIO
 
-from photonet.io import pillow
+from photonet.io.codecs import pillow
 from photonet.io.frame import Encoded, Frame, Header
 
 LOSSLESS_QUALITY = 100

@@ -9,9 +9,10 @@ import re
 from typing import BinaryIO
 
 from photonet.errors import InputError
-from photonet.io import metadata, opencv, pillow
+from photonet.io.codecs import opencv, pillow
 from photonet.io.frame import Encoded, Frame, Header
-from photonet.io.xmp import MAX_SEGMENT_BYTES
+from photonet.io.metadata import exif_block
+from photonet.io.metadata.xmp import MAX_SEGMENT_BYTES
 
 FULL_CHROMA_QUALITY = 90
 SUBSAMPLING_444, SUBSAMPLING_420 = 0, 2  # Pillow's numbers
@@ -42,7 +43,7 @@ def decode(stream: BinaryIO) -> Frame:
         if samples is None:
             return pillow.frame_of(image)
     pixels = samples[..., None] if gray else samples
-    return Frame(pixels, **blocks._asdict(), orientation=metadata.orientation(blocks.exif))
+    return Frame(pixels, **blocks._asdict(), orientation=exif_block.orientation(blocks.exif))
 
 
 def encode(frame: Frame, quality: int) -> Encoded:
@@ -71,12 +72,12 @@ def _fitting_blocks(frame: Frame) -> tuple[dict[str, bytes], tuple[str, ...]]:
     options = pillow.save_options(frame)
     notes: tuple[str, ...] = ()
     if len(options.get("exif", b"")) > MAX_SEGMENT_BYTES:
-        smaller = metadata.rebuilt(frame.exif, metadata.MAIN_TAGS, metadata.BASIC_EXIF_TAGS)
+        smaller = exif_block.rebuilt(frame.exif, exif_block.MAIN_TAGS, exif_block.BASIC_EXIF_TAGS)
         options["exif"] = smaller if smaller and len(smaller) <= MAX_SEGMENT_BYTES else b""
         notes += ("EXIF is larger than a JPEG can hold: only its camera and exposure fields were kept",)
     if len(options.get("xmp", b"")) > MAX_SEGMENT_BYTES:
         del options["xmp"]
         notes += ("XMP is larger than a JPEG can hold: dropped",)
     if options.get("exif"):
-        options["exif"] = metadata.EXIF_PREFIX + options["exif"]
+        options["exif"] = exif_block.EXIF_PREFIX + options["exif"]
     return options, notes

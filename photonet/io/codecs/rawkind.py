@@ -2,8 +2,8 @@
 
 from typing import BinaryIO
 
-from photonet.io.dngtags import CFA, DNG_VERSION, LINEAR_RAW, MAKE, PHOTOMETRIC, SUB_IFDS
-from photonet.io.ifd import Directory, MalformedError, open_tiff, read_directory
+from photonet.io.metadata.dngtags import CFA, DNG_VERSION, LINEAR_RAW, MAKE, PHOTOMETRIC, SUB_IFDS
+from photonet.io.metadata.ifd import Directory, MalformedError, open_tiff, read_directory
 
 CR2_SIGNATURE = b"CR"  # at byte 8
 MAX_SUB_IFDS = 16

@@ -6,7 +6,7 @@ import numpy as np
 
 from photonet.color import ColorState
 from photonet.errors import InputError
-from photonet.io import opencv
+from photonet.io.codecs import opencv
 from photonet.io.frame import Encoded, Frame, Header
 
 MAX_HEADER_BYTES = 1 << 16
