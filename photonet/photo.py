@@ -28,6 +28,10 @@ class Metadata:
         exif: raw EXIF block (TIFF structure, without the `Exif\\0\\0` prefix), orientation already normalised to 1.
         xmp: raw XMP packet.
         icc: raw ICC profile; None means sRGB.
+        iptc: raw IPTC-IIM records (captions, credits), as TIFF's tag 33723 holds them.
+        comment: of a JPEG, GIF or PNG file.
+        dpi: horizontal and vertical pixels per inch that the file asks to be printed with.
+        text: further named texts, as PNG's tEXt chunks hold them.
         exposure: read from EXIF.
         source: the file that the picture came from.
         notes: what a reader had to assume, for the report ("first page of 3").
@@ -36,6 +40,10 @@ class Metadata:
     exif: bytes | None = None
     xmp: bytes | None = None
     icc: bytes | None = None
+    iptc: bytes | None = None
+    comment: str | None = None
+    dpi: tuple[float, float] | None = None
+    text: Mapping[str, str] = field(default_factory=dict)
     exposure: Exposure = Exposure()
     source: Path | None = None
     notes: tuple[str, ...] = ()

@@ -1,5 +1,6 @@
 """What passes between a codec and the rest of `io`: the content of one file, before or after `Photo` semantics."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import BinaryIO, NamedTuple, Protocol
 
@@ -36,6 +37,7 @@ class Frame:
         exif: TIFF-structured block without prefix.
         xmp: raw packet.
         icc: raw profile.
+        iptc, comment, dpi, text: as `Metadata` has them.
         orientation: how to turn the pixels upright, as in EXIF; always 1 when encoding.
         exposure: only where it is known from elsewhere than EXIF.
         notes: what had to be assumed.
@@ -48,6 +50,10 @@ class Frame:
     exif: bytes | None = None
     xmp: bytes | None = None
     icc: bytes | None = None
+    iptc: bytes | None = None
+    comment: str | None = None
+    dpi: tuple[float, float] | None = None
+    text: Mapping[str, str] = field(default_factory=dict)
     orientation: int = 1
     exposure: Exposure = field(default_factory=Exposure)
     notes: tuple[str, ...] = ()

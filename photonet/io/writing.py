@@ -154,6 +154,10 @@ def _pack(photo: Photo, kind: Format, bit_depth: int | None, quality: int | None
         exif=meta.exif if "exif" in kind.keeps else None,
         xmp=meta.xmp if "xmp" in kind.keeps else None,
         icc=icc if "icc" in kind.keeps else None,
+        iptc=meta.iptc,
+        comment=meta.comment,
+        dpi=meta.dpi,
+        text=meta.text,
         exposure=meta.exposure,
     )
     encoded = kind.codec.encode(frame, _quality(kind, quality))

@@ -102,7 +102,7 @@ def filtered(meta: Metadata, keep: Keep) -> Metadata:
     if keep == "full":
         return meta
     exif = rebuilt(meta.exif, MAIN_TAGS - PERSONAL_MAIN_TAGS, BASIC_EXIF_TAGS) if keep == "basic" else None
-    return Metadata(exif=exif, icc=meta.icc, exposure=meta.exposure if keep == "basic" else Exposure())
+    return Metadata(exif=exif, icc=meta.icc, dpi=meta.dpi, exposure=meta.exposure if keep == "basic" else Exposure())
 
 
 def of_camera(preview: bytes | None) -> bytes | None:
